@@ -1,0 +1,258 @@
+"""Every error that leaves this package, in one tree.
+
+`code` is stable: docs/errors.md lists each with what happened and what to do, clients
+and logs carry it, and tests hold it. Fields keep the facts; `__str__` builds the text.
+Nothing here may hold a secret or a token: texts reach logs and clients.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RealtimeHubError(Exception):
+    """Root of the tree; never raised itself."""
+
+    code: ClassVar[str] = "RealtimeHubError"
+
+
+# Bytes that are not what they should be.
+
+
+class WireError(RealtimeHubError):
+    """Bytes or text from outside that do not follow their format."""
+
+    code = "WireError"
+
+
+class LsnError(WireError):
+    """Text that is not an LSN."""
+
+    code = "InvalidLsn"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"not an LSN: {self.text[:40]!r} (expected two hexadecimal numbers, as in 16/B374D848)"
+
+
+class ReplicationProtocolError(WireError):
+    """The replication stream carried bytes that PostgreSQL's protocol does not have."""
+
+    code = "ReplicationProtocolError"
+
+    def __init__(self, reason: str, *, offset: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.offset = offset
+
+    def __str__(self) -> str:
+        where = "" if self.offset is None else f" at byte {self.offset}"
+        return f"{self.reason}{where}"
+
+
+class ValueSyntaxError(WireError):
+    """A column's text is not what its type prints; the change's JSON can't be built."""
+
+    code = "ValueSyntaxError"
+
+    def __init__(self, type_name: str, reason: str) -> None:
+        super().__init__(type_name, reason)
+        self.type_name = type_name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"unexpected text for type {self.type_name}: {self.reason}"
+
+
+class FrameError(WireError):
+    """A client's frame is not Phoenix JSON of its protocol version; the frame is dropped."""
+
+    code = "MalformedFrame"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"malformed frame: {self.reason}"
+
+
+# What a client asked for and can't have.
+
+
+class SubscriptionError(RealtimeHubError):
+    """A binding is refused; the channel's other bindings go on. The text is shown to the client."""
+
+    code = "SubscriptionRefused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class FilterSyntaxError(SubscriptionError):
+    """A filter that does not parse."""
+
+    code = "InvalidFilter"
+
+
+class FilterValueError(SubscriptionError):
+    """A filter whose column, operator or value does not fit the table."""
+
+    code = "InvalidFilterValue"
+
+
+class SelectError(SubscriptionError):
+    """A `select` list that is malformed or names a column that can't be read."""
+
+    code = "InvalidSelect"
+
+
+class TableNotPublishedError(SubscriptionError):
+    """The table does not exist, is not in the publication, or is not a table."""
+
+    code = "TableNotPublished"
+
+
+class TableForbiddenError(SubscriptionError):
+    """The role may not subscribe to this table."""
+
+    code = "TableForbidden"
+
+
+class UnknownRoleError(SubscriptionError):
+    """The token's role does not exist in the database."""
+
+    code = "UnknownRole"
+
+
+# Who somebody is.
+
+
+class TokenError(RealtimeHubError):
+    """A token that is not accepted. The text never holds any part of the token."""
+
+    code = "InvalidToken"
+    reason: str = "The token provided is not a valid JWT"
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason)
+        if reason is not None:
+            self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class TokenMissingError(TokenError):
+    code = "TokenMissing"
+    reason = "API key is missing"
+
+
+class TokenMalformedError(TokenError):
+    code = "MalformedJWT"
+    reason = "The token provided is not a valid JWT"
+
+
+class TokenSignatureError(TokenError):
+    code = "JwtSignatureError"
+    reason = "Failed to validate JWT signature"
+
+
+class TokenClaimsError(TokenError):
+    code = "InvalidJWTToken"
+    reason = "Fields `role` and `exp` are required in JWT"
+
+
+class TokenExpiredError(TokenError):
+    """`seconds` is how long ago the token expired."""
+
+    code = "InvalidJWTToken"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"Token has expired {seconds} seconds ago")
+        self.seconds = seconds
+
+
+# The database and the stream.
+
+
+class SourceError(RealtimeHubError):
+    """The change stream can't go on as it is."""
+
+    code = "SourceError"
+
+
+class DatabaseUnreachableError(SourceError):
+    """No connection to PostgreSQL; tried again with back-off."""
+
+    code = "DatabaseUnreachable"
+
+
+class SlotError(SourceError):
+    """The replication slot can't be used."""
+
+    code = "SlotError"
+
+
+class SlotInUseError(SlotError):
+    """Another process reads the slot."""
+
+    code = "SlotInUse"
+
+
+class SlotLostError(SlotError):
+    """The slot was dropped or its WAL was removed: changes were missed."""
+
+    code = "SlotLost"
+
+
+class PublicationMissingError(SourceError):
+    """The publication does not exist (at the position that is read)."""
+
+    code = "PublicationMissing"
+
+
+class NotFitError(SourceError):
+    """The database can't be served as it is configured; `remedy` says what to change."""
+
+    code = "DatabaseNotFit"
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}. {self.remedy}"
+
+
+class UndecidedError(RealtimeHubError):
+    """PostgreSQL was asked about a change and gave no answer: the change is withheld."""
+
+    code = "VerdictUnavailable"
+
+
+class SettingsError(RealtimeHubError):
+    """A setting is missing or makes no sense."""
+
+    code = "InvalidSettings"
+
+
+class PositionGoneError(RealtimeHubError):
+    """Changes after this Position are no longer kept; `reason` says why."""
+
+    code = "PositionGone"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason

@@ -1,0 +1,87 @@
+"""Those who get changes: bindings, the subscriber that holds them, and what it is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Protocol
+
+from realtime_hub.changes import Change, Kind, TableName
+from realtime_hub.hub.lanes import Lane
+from realtime_hub.identity import Identity
+from realtime_hub.wire.filters import Condition
+from realtime_hub.wire.realtime import ChangeEncoder, View
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One `postgres_changes` entry of a subscriber.
+
+    id: nonzero, the same for equal bindings. kind: None for all. schema and table: None for
+    any. conditions: the filter, all of which must hold, with canonical values. select: the
+    columns wanted beside the key, None for all.
+    """
+
+    id: int
+    kind: Kind | None
+    schema: str | None
+    table: str | None
+    conditions: tuple[Condition, ...] = ()
+    select: tuple[str, ...] | None = None
+
+    @property
+    def target(self) -> TableName | None:
+        """The one table that is meant; None for a wildcard."""
+        if self.schema is None or self.table is None:
+            return None
+        return TableName(self.schema, self.table)
+
+
+class Delivery:
+    """One change as all subscribers of a cohort get it.
+
+    ids: of the bindings that it fulfils. frame: a place where the first subscriber leaves the
+    encoded bytes for the others, which share its format.
+    """
+
+    __slots__ = ("encoder", "frame", "ids", "view")
+
+    def __init__(self, encoder: ChangeEncoder, view: View, ids: tuple[int, ...]) -> None:
+        self.encoder = encoder
+        self.view = view
+        self.ids = ids
+        self.frame: bytes | None = None
+
+    @property
+    def change(self) -> Change:
+        return self.encoder.change
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Changes that were or may have been missed, and why (`reason` is stable text)."""
+
+    reason: str
+    detail: str = ""
+
+
+class Subscriber(Protocol):
+    """A remote channel, a callback or a stream.
+
+    Changes come to `deliver` one at a time, in the order of their Positions; it must not
+    block or raise. Subscribers with equal `format` encode a Delivery to equal bytes.
+    """
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def format(self) -> Hashable: ...
+
+    @property
+    def lane(self) -> Lane: ...
+
+    def deliver(self, delivery: Delivery) -> None: ...
+
+    def announce(self, gap: Gap) -> None:
+        """Tell of missed changes; called in the place of their order."""

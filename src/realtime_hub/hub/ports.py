@@ -1,0 +1,173 @@
+"""What the hub needs from the outside, as Protocols; adapters stand in sources/, auth/, log/, bus/.
+
+A port's docstring is its contract: ordering, atomicity, cancellation, and who closes. One
+conformance suite per port holds every adapter to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Protocol, TypeAlias
+
+from realtime_hub.changes import Change, Row, Table, TableName
+from realtime_hub.identity import Identity
+from realtime_hub.lsn import Position
+from realtime_hub.wire.filters import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive changes of one reading of the stream.
+
+    confirmable: once these changes and all before them are durable, the WAL up to this LSN
+    is no longer needed; 0 when the batch moves nothing (it ends inside a transaction).
+    """
+
+    changes: Sequence[Change]
+    confirmable: int = 0
+
+
+class SourceState(StrEnum):
+    CONNECTING = "connecting"
+    STREAMING = "streaming"
+    WAITING = "waiting"  # to try again, or for a slot that another process holds
+    CLOSED = "closed"
+
+
+class Source(Protocol):
+    """Yields the committed changes of the published tables.
+
+    Ordering: commit order, and within a transaction the order of its statements; Positions
+    grow. After a reconnect, changes that were not confirmed come again with the same Positions.
+    A Table is the same object until PostgreSQL describes the relation again.
+    Failures: what may pass (connection lost, slot in use) is retried inside, with back-off;
+    what can't is raised from `batches` as a SourceError.
+    Cancellation: `batches` may be cancelled at any await and is then finished.
+    Closing: whoever made the source calls `aclose`, once `batches` has ended.
+    """
+
+    @property
+    def state(self) -> SourceState: ...
+
+    def batches(self) -> AsyncIterator[Batch]: ...
+
+    def confirm(self, lsn: int) -> None:
+        """Everything up to `lsn` is durable. Never blocks; lower values are ignored."""
+
+    async def aclose(self) -> None: ...
+
+
+class ChangeLog(Protocol):
+    """Keeps changes in commit order so that they can be read again.
+
+    Atomicity: a batch is kept whole or not at all. `append` never blocks and never fails;
+    trouble with the storage shows in `sync`, which is tried again.
+    Closing: whoever made the log calls `aclose`; what `sync` has answered for survives it.
+    """
+
+    @property
+    def head(self) -> Position | None:
+        """The last Position appended; None while empty."""
+
+    def append(self, batch: Batch) -> None: ...
+
+    async def sync(self) -> int:
+        """Wait for something new, make it durable, and return the LSN that may be confirmed."""
+
+    def read(self, after: Position, tables: Collection[TableName]) -> AsyncIterator[Change]:
+        """The kept changes of these tables after a Position, in order.
+
+        Raises PositionGoneError at the first step if changes after it are no longer kept.
+        """
+
+    async def aclose(self) -> None: ...
+
+
+class Verdict(Enum):
+    """What one identity may see of one change."""
+
+    WITHHELD = "withheld"
+    NEW_ONLY = "new only"  # the new row and the key of the old one (for a DELETE: the key)
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a role may see of a table, before any row is judged.
+
+    columns: indexes of the columns it may read. judged: whether each row needs a verdict
+    (row-level security applies to this role). reachable: false when the role has no USAGE on
+    the schema; nothing is delivered then.
+    """
+
+    columns: frozenset[int]
+    judged: bool = False
+    reachable: bool = True
+
+
+Judgement: TypeAlias = Verdict | asyncio.Future[Verdict]
+"""A verdict, or the promise of one. A promise that fails means WITHHELD, and is reported."""
+
+
+class Authorizer(Protocol):
+    """Decides who sees what. Rights and rules belong to one Table object, so they change
+    exactly where the stream says that the table may have changed."""
+
+    async def table_changed(self, table: Table) -> None:
+        """Read the table's rights and policies; awaited before any of its rows is dispatched.
+
+        Raises DatabaseUnreachableError, and is then tried again: rows wait.
+        """
+
+    async def admit(self, identity: Identity, table: Table) -> Rights:
+        """Prepare for a listener, and say what its role may see.
+
+        Raises UnknownRoleError, TableForbiddenError, DatabaseUnreachableError.
+        """
+
+    def rights(self, table: Table, role: str) -> Rights:
+        """What the role may see; known for every role once admitted. Never blocks."""
+
+    def judge(
+        self, change: Change, identities: Collection[Identity]
+    ) -> Mapping[Identity, Judgement]:
+        """Verdicts on one change for all of these identities, asked for together."""
+
+
+class FilterOracle(Protocol):
+    """Answers those filters whose meaning is PostgreSQL's alone (collations, regular
+    expressions, types without a certain comparison)."""
+
+    async def canonical(
+        self, table: Table, conditions: Sequence[Condition]
+    ) -> tuple[Condition, ...]:
+        """The conditions with each value in the form that its column's type prints.
+
+        Raises FilterValueError when a value, operator or pattern does not fit its column,
+        with PostgreSQL's own words.
+        """
+
+    def matches(
+        self, table: Table, row: Row, conditions: Sequence[Condition]
+    ) -> asyncio.Future[bool]:
+        """Whether the row fulfils all conditions; false where one is unknown (NULL).
+
+        Questions of one loop turn are asked in one round trip. The future fails with
+        UndecidedError when PostgreSQL gives no answer in time.
+        """
+
+
+class Catalog(Protocol):
+    """What the database says of its tables now (the stream says what they were)."""
+
+    async def published(self, name: TableName) -> Table:
+        """The table as subscribers would get it.
+
+        Raises TableNotPublishedError, DatabaseUnreachableError.
+        """
+
+    async def publication(self) -> frozenset[TableName]:
+        """All tables that the publication names now, partition roots as they are published."""
