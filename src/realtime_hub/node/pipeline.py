@@ -1,0 +1,121 @@
+"""The order of things: read, keep, dispatch; make durable, confirm.
+
+Delivery does not wait for durability: after a crash the slot repeats the changes with the
+same Positions. The WAL is confirmed only after the log's `sync`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from realtime_hub.changes import Change, Table, TableName
+from realtime_hub.errors import DatabaseUnreachableError
+from realtime_hub.hub.dispatch import Dispatcher
+from realtime_hub.hub.ports import Authorizer, Batch, ChangeLog, Source
+from realtime_hub.lsn import Position
+
+log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class PipelineStatistics:
+    """changes: taken from the source. repeated: of those, given before and dropped.
+    last_commit: commit time of the last change, microseconds since the Unix epoch."""
+
+    changes: int = 0
+    repeated: int = 0
+    last_commit: int = 0
+
+
+class Pipeline:
+    """Moves changes from the source to the log and the dispatcher, and confirms them.
+
+    observe: told of every batch's commit times against the clock, for metrics.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        changelog: ChangeLog,
+        authorizer: Authorizer,
+        dispatcher: Dispatcher,
+        *,
+        observe: Callable[[float], None] | None = None,
+    ) -> None:
+        self._source = source
+        self._log = changelog
+        self._authorizer = authorizer
+        self._dispatcher = dispatcher
+        self._observe = observe
+        self._tables: dict[TableName, Table] = {}
+        self._last: Position | None = None
+        self.statistics = PipelineStatistics()
+
+    async def run(self) -> None:
+        """Run until cancelled or until the source ends or fails with a SourceError."""
+        async with asyncio.TaskGroup() as tasks:
+            confirming = tasks.create_task(self._confirm(), name="confirm")
+            await self._read()
+            confirming.cancel()
+
+    async def _read(self) -> None:
+        async for batch in self._source.batches():
+            await self._take(batch)
+
+    async def _take(self, batch: Batch) -> None:
+        fresh = self._fresh(batch)
+        self._log.append(fresh)
+        for table in self._changed_tables(fresh):
+            await self._prepare(table)
+        for change in fresh.changes:
+            self._dispatcher.dispatch(change)
+        if fresh.changes:
+            self._note(fresh.changes[-1])
+
+    def _fresh(self, batch: Batch) -> Batch:
+        """The batch without what was taken before; a reconnected source repeats changes."""
+        self.statistics.changes += len(batch.changes)
+        if not batch.changes:
+            return batch
+        last, self._last = self._last, batch.changes[-1].position
+        if last is None or batch.changes[0].position > last:
+            return batch
+        changes = [change for change in batch.changes if change.position > last]
+        self._last = max(last, self._last)
+        self.statistics.repeated += len(batch.changes) - len(changes)
+        return Batch(changes, batch.confirmable)
+
+    def _changed_tables(self, batch: Batch) -> list[Table]:
+        changed = []
+        for change in batch.changes:
+            table = change.table
+            if self._tables.get(table.full_name) is not table:
+                self._tables[table.full_name] = table
+                changed.append(table)
+        return changed
+
+    async def _prepare(self, table: Table) -> None:
+        while True:
+            try:
+                await self._authorizer.table_changed(table)
+            except DatabaseUnreachableError as error:
+                log.warning("rights_unreadable", table=str(table.full_name), error=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return
+
+    def _note(self, change: Change) -> None:
+        self.statistics.last_commit = change.commit_time
+        if self._observe is not None:
+            self._observe(time.time() - change.commit_time / 1_000_000)
+
+    async def _confirm(self) -> None:
+        while True:
+            self._source.confirm(await self._log.sync())
