@@ -132,6 +132,67 @@ class UnknownRoleError(SubscriptionError):
     code = "UnknownRole"
 
 
+# What a connection asked for and does not get.
+
+
+class JoinError(RealtimeHubError):
+    """A channel can't be joined. Clients try again, so the text says what to change."""
+
+    code = "JoinRefused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class TopicNameRequiredError(JoinError):
+    code = "TopicNameRequired"
+
+    def __init__(self) -> None:
+        super().__init__("You must provide a topic name")
+
+
+class TooManyBindingsError(JoinError):
+    code = "TooManyBindings"
+
+    def __init__(self, count: int, limit: int) -> None:
+        super().__init__(f"{count} bindings in one channel, at most {limit} are allowed")
+        self.count = count
+        self.limit = limit
+
+
+class TooManyChannelsError(JoinError):
+    code = "ChannelRateLimitReached"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__("Too many channels")
+        self.limit = limit
+
+
+class TooManyJoinsError(JoinError):
+    code = "ClientJoinRateLimitReached"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__("Too many joins per second")
+        self.limit = limit
+
+
+class NotServedError(RealtimeHubError):
+    """A message of a feature that this server does not have."""
+
+    code = "NotServed"
+
+    def __init__(self, feature: str) -> None:
+        super().__init__(feature)
+        self.feature = feature
+
+    def __str__(self) -> str:
+        return f"{self.feature} is not served here"
+
+
 # Who somebody is.
 
 
