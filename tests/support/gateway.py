@@ -1,0 +1,139 @@
+"""The gateway as a process of its own, as an operator starts it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tests.support.tokens import SECRET
+
+PUBLICATION = "supabase_realtime"
+
+
+def free_port() -> int:
+    """A port nobody listens on now; the gateway gets it again after a restart."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Gateway:
+    """One gateway process on 127.0.0.1; usable as a context manager."""
+
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        publication: str = PUBLICATION,
+        slot: str | None = None,
+        secret: str = SECRET,
+        port: int | None = None,
+        arguments: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.port = free_port() if port is None else port
+        self._command = [
+            *(sys.executable, "-m", "realtime_hub", "serve"),
+            *("--database-url", database_url, "--jwt-secret", secret),
+            *("--publication", publication, "--slot", slot or f"hub_{self.port}"),
+            *("--host", "127.0.0.1", "--port", str(self.port)),
+            *arguments,
+        ]
+        self._environment = environment or {}
+        self._directory = tempfile.TemporaryDirectory(prefix="realtime-hub-gateway-")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log_path(self) -> Path:
+        return Path(self._directory.name) / "gateway.log"
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def __enter__(self) -> Gateway:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start the process, and wait until it says that it is ready."""
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command,
+                cwd=self._directory.name,
+                env={**os.environ, **self._environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self, timeout: float = 30) -> None:
+        deadline = time.monotonic() + timeout
+        while not self.ready():
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise AssertionError(f"gateway ended: {self.process.returncode}\n{self.log}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"gateway not ready after {timeout} s\n{self.log}")
+            time.sleep(0.02)
+
+    def ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except urllib.error.HTTPError as answer:
+            answer.close()
+            return False
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self, timeout: float = 20) -> int:
+        """End it as an orchestrator does, with SIGTERM; answer the exit status."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"gateway ignored SIGTERM\n{self.log}") from None
+        finally:
+            self.process = None
+        return status
+
+    def kill(self) -> None:
+        """End it without warning."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def close(self) -> None:
+        """End it in any case and remove its log."""
+        try:
+            self.stop()
+        finally:
+            self.kill()
+            self._directory.cleanup()
