@@ -180,6 +180,15 @@ class TooManyJoinsError(JoinError):
         self.limit = limit
 
 
+class ProjectUnreachableError(JoinError):
+    """The database gave no answer while the channel was joined; it may a little later."""
+
+    code = "UnableToConnectToProject"
+
+    def __init__(self) -> None:
+        super().__init__("The database can't be reached at the moment")
+
+
 class NotServedError(RealtimeHubError):
     """A message of a feature that this server does not have."""
 
