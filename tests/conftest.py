@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conformance import summary
 from tests.support.postgres import Server
 
 
@@ -22,3 +23,7 @@ def database(postgres: Server) -> Iterator[str]:
     dsn = postgres.new_database()
     yield dsn
     postgres.drop_database(dsn)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    summary.write(terminalreporter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -11,6 +12,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.support.tokens import SECRET
@@ -137,3 +140,14 @@ class Gateway:
         finally:
             self.kill()
             self._directory.cleanup()
+
+
+@asynccontextmanager
+async def serving(database_url: str) -> AsyncIterator[str]:
+    """A ready gateway for this database; yields its URL."""
+    gateway = Gateway(database_url)
+    try:
+        await asyncio.to_thread(gateway.start)
+        yield gateway.url
+    finally:
+        await asyncio.to_thread(gateway.close)
