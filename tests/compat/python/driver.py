@@ -1,0 +1,76 @@
+"""Drives an unmodified supabase-py: one JSON list of commands a line on stdin, one JSON event a
+line on stdout. Runs in an environment of its own, with nothing of this project in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from supabase import AsyncClient, acreate_client
+
+
+def tell(**event: Any) -> None:
+    sys.stdout.write(json.dumps(event, default=_plain) + "\n")
+    sys.stdout.flush()
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump() if hasattr(value, "model_dump") else str(value)
+
+
+class Commands:
+    client: AsyncClient
+
+    async def connect(self, url: str, key: str, token: str | None = None, **_: Any) -> None:
+        self.client = await acreate_client(url, key)
+        if token is not None:
+            await self.client.realtime.set_auth(token)
+
+    async def subscribe(
+        self,
+        channel: str,
+        bindings: list[dict[str, Any]] | None = None,
+        broadcast: list[str] | None = None,
+        config: dict[str, Any] | None = None,
+    ) -> None:
+        room = self.client.channel(channel, {"config": config} if config else None)
+        for number, binding in enumerate(bindings or []):
+            room.on_postgres_changes(callback=self._on_change(channel, number), **binding)
+        for event in broadcast or []:
+            room.on_broadcast(event, lambda payload: tell(channel=channel, broadcast=payload))
+        room.on_system(lambda payload: tell(channel=channel, system=payload))
+        await room.subscribe(
+            lambda status, error: tell(
+                channel=channel, status=status.value, error=str(error) if error else None
+            )
+        )
+
+    @staticmethod
+    def _on_change(channel: str, number: int) -> Any:
+        return lambda payload: tell(channel=channel, binding=number, change=payload)
+
+    async def send(self, channel: str, event: str, payload: dict[str, Any]) -> None:
+        await self.client.channel(channel).send_broadcast(event, payload)
+
+    async def leave(self, channel: str) -> None:
+        await self.client.remove_channel(self.client.channel(channel))
+        tell(channel=channel, left="ok")
+
+    async def set_auth(self, token: str) -> None:
+        await self.client.realtime.set_auth(token)
+
+
+async def main() -> None:
+    commands = Commands()
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        for command in json.loads(line):
+            name = command.pop("do")
+            if name == "exit":
+                return
+            await getattr(commands, name)(**command)
+
+
+asyncio.run(main())
