@@ -54,6 +54,7 @@ class Transactions:
         self._index = 0
         self._changes: list[Change] = []
         self._confirmable = 0
+        self._told = 0
         self._receivers: Final[dict[type, Callable[[Any], Relation | LogicalMessage | None]]] = {
             Insert: self._insert,
             Update: self._update,
@@ -104,13 +105,14 @@ class Transactions:
 
     def keepalive(self, lsn: int) -> None:
         """The server has sent everything up to `lsn`, and nothing of it is still to come."""
-        if self._begin is None:
-            self._confirmable = max(self._confirmable, lsn)
+        if self._begin is None and lsn > max(self._told, self._confirmable):
+            self._confirmable = lsn
 
     def take(self) -> tuple[Sequence[Change], int]:
         """The changes since the last call, and the LSN that may be confirmed once they and
         all before them are durable (the last Commit's end or a keepalive's; 0: none new)."""
         taken = self._changes, self._confirmable
+        self._told = max(self._told, self._confirmable)
         self._changes, self._confirmable = [], 0
         return taken
 
@@ -204,22 +206,24 @@ class _Layout:
 
     def row(self, values: Row) -> Row:
         """The Relation's row in the Table's order."""
-        if len(values) != self.width:
-            raise ReplicationProtocolError(
-                f"row of {len(values)} columns for {self.table.full_name}, which has {self.width}"
-            )
+        self._check(values)
         if self.sources is None:
             return values
         return tuple([UNKNOWN if i is None else values[i] for i in self.sources])
 
     def key(self, values: Row) -> Row:
         """The replica identity's columns alone, in the Table's order."""
-        if len(values) != self.width:
-            return self.row(values)
+        self._check(values)
         row: list[Value] = [UNKNOWN] * len(self.table.columns)
         for source, target in self.identity:
             row[target] = values[source]
         return tuple(row)
+
+    def _check(self, values: Row) -> None:
+        if len(values) != self.width:
+            raise ReplicationProtocolError(
+                f"row of {len(values)} columns for {self.table.full_name}, which has {self.width}"
+            )
 
 
 def _filled(new: Row, old: Row) -> Row:

@@ -1,0 +1,143 @@
+"""What must hold before a slot is read: server, publication, slot.
+
+Documentation: "Streaming Replication Protocol" (CREATE_REPLICATION_SLOT, IDENTIFY_SYSTEM),
+"pg_replication_slots".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from realtime_hub.errors import NotFitError, PublicationMissingError, SlotInUseError, SlotLostError
+from realtime_hub.lsn import format_lsn, parse_lsn
+from realtime_hub.sources.connection import (
+    CommandError,
+    ReplicationConnection,
+    identifier,
+    string,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOrigin:
+    """Which stream is read, and from where.
+
+    system_identifier, timeline: whose LSN line it is. confirmed_lsn: the slot's
+    `confirmed_flush_lsn` when reading began. created: the slot was made for it.
+    """
+
+    system_identifier: str
+    timeline: int
+    confirmed_lsn: int
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRequest:
+    """create: make the slot if it does not exist."""
+
+    slot: str
+    publication: str
+    temporary: bool
+    create: bool
+
+
+async def prepare(
+    connection: ReplicationConnection, request: SlotRequest, confirmed: int
+) -> StreamOrigin:
+    """Check the server and the publication, then find or make the slot.
+
+    confirmed: the LSN that was confirmed to the slot before, 0 if nothing was. The slot must
+    then still be there, and not be ahead of it: it was dropped and made anew otherwise, or
+    somebody else has read from it, and changes are missing.
+
+    Waits as long as the server does: a slot is made once all transactions that were open
+    have ended.
+
+    Raises NotFitError, PublicationMissingError, SlotLostError, SlotInUseError, CommandError.
+    """
+    await _check_server(connection)
+    await _check_publication(connection, request.publication)
+    ((system_identifier, timeline, *_),) = await connection.query("IDENTIFY_SYSTEM")
+    found = None if request.temporary else await _existing(connection, request.slot)
+    lsn = await _create(connection, request, confirmed) if found is None else found
+    if 0 < confirmed < lsn:
+        raise SlotLostError(
+            f"replication slot {identifier(request.slot)} stands at {format_lsn(lsn)},"
+            f" beyond {format_lsn(confirmed)}, up to which its changes were kept"
+        )
+    return StreamOrigin(str(system_identifier), int(timeline or 0), lsn, found is None)
+
+
+async def _check_server(connection: ReplicationConnection) -> None:
+    ((wal_level,),) = await connection.query("SELECT current_setting('wal_level')")
+    if wal_level != "logical":
+        raise NotFitError(
+            f"wal_level is {wal_level}",
+            "Run `alter system set wal_level = logical` and restart PostgreSQL",
+        )
+
+
+async def _check_publication(connection: ReplicationConnection, publication: str) -> None:
+    found = await connection.query(
+        f"SELECT FROM pg_catalog.pg_publication WHERE pubname = {string(publication)}"
+    )
+    if not found:
+        raise PublicationMissingError(f"publication {identifier(publication)} does not exist")
+
+
+async def _existing(connection: ReplicationConnection, slot: str) -> int | None:
+    """The slot's confirmed LSN; None if there is no such slot."""
+    rows = await connection.query(
+        "SELECT plugin, database = current_database(), wal_status, confirmed_flush_lsn"  # noqa: S608
+        f" FROM pg_catalog.pg_replication_slots WHERE slot_name = {string(slot)}"
+    )
+    if not rows:
+        return None
+    ((plugin, here, wal_status, confirmed),) = rows
+    if plugin != "pgoutput" or here != "t":
+        raise NotFitError(
+            f"replication slot {identifier(slot)} is not a pgoutput slot of this database",
+            "Choose another slot name, or drop that slot",
+        )
+    if wal_status == "lost":
+        raise SlotLostError(f"the server has removed WAL that slot {identifier(slot)} needed")
+    return parse_lsn(confirmed) if confirmed else 0
+
+
+async def _create(connection: ReplicationConnection, request: SlotRequest, confirmed: int) -> int:
+    if confirmed or not request.create:
+        raise SlotLostError(f"replication slot {identifier(request.slot)} does not exist")
+    kind = "TEMPORARY LOGICAL" if request.temporary else "LOGICAL"
+    command = f"CREATE_REPLICATION_SLOT {identifier(request.slot)} {kind} pgoutput"
+    try:
+        # The old spelling of (SNAPSHOT 'nothing'), which every server understands.
+        ((_, consistent_point, *_),) = await connection.query(f"{command} NOEXPORT_SNAPSHOT")
+    except CommandError as error:
+        raise _creation_error(error) from error
+    return parse_lsn(consistent_point or "0/0")
+
+
+def _creation_error(error: CommandError) -> Exception:
+    match error.sqlstate:
+        case "42710":  # duplicate_object: another process was faster, or has not let go yet
+            return SlotInUseError(error.message)
+        case "42602":  # invalid_name
+            return NotFitError(
+                error.message, "Use lower-case letters, digits and underscores for the slot"
+            )
+        case "42501":  # insufficient_privilege
+            return NotFitError(error.message, "Run `alter role <name> with replication`")
+        case "53400":  # configuration_limit_exceeded
+            return NotFitError(error.message, "Raise max_replication_slots, or drop unused slots")
+    return error
+
+
+def start_error(error: CommandError) -> Exception:
+    """What a refused START_REPLICATION means; the slot was there a moment ago."""
+    match error.sqlstate:
+        case "55006":  # object_in_use
+            return SlotInUseError(error.message)
+        case "42704" | "55000" | "58P01":  # dropped, invalidated, WAL segment gone
+            return SlotLostError(error.message)
+    return error
