@@ -182,9 +182,7 @@ JUDGED = Rights(frozenset({0, 1, 2}), judged=True)
 
 
 def update(table):
-    return Change(
-        Position(0, 1, 0), Kind.UPDATE, table, 0, 1, row(1, 2, "b"), row(1, 1, "a")
-    )
+    return Change(Position(0, 1, 0), Kind.UPDATE, table, 0, 1, row(1, 2, "b"), row(1, 1, "a"))
 
 
 @pytest.mark.parametrize(

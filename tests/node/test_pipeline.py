@@ -101,9 +101,7 @@ async def test_a_batch_of_nothing_but_repeats_does_not_move_back():
 
 async def test_rights_are_read_before_the_first_row_of_each_table_version():
     old, new = make_table(), make_table()
-    source = ListSource(
-        [Batch([insert(old, 1, 1, "a", lsn=1), insert(new, 2, 1, "a", lsn=2)])]
-    )
+    source = ListSource([Batch([insert(old, 1, 1, "a", lsn=1), insert(new, 2, 1, "a", lsn=2)])])
     parts = Parts(source)
     await parts.pipeline.run()
     assert parts.authorizer.prepared == [old, new]

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from realtime_hub.changes import Change, Kind, Row, Table, TableName
 from realtime_hub.hub.listeners import Binding, Subscriber
 from realtime_hub.identity import Identity
-from realtime_hub.wire.filters import BoundFilter, bind_filter, equality_key
+from realtime_hub.wire.bound import BoundFilter, bind_filter
+from realtime_hub.wire.comparison import equality_key
 
 _KINDS = (Kind.INSERT, Kind.UPDATE, Kind.DELETE)
 

@@ -1,0 +1,174 @@
+"""All settings, from the command line, `REALTIME_HUB_*` variables, a TOML file, or defaults.
+
+Earlier sources win, in that order. docs/configuration.md is checked against this model.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from realtime_hub.errors import SettingsError
+
+ENV_PREFIX = "REALTIME_HUB_"
+
+
+class Deletes(StrEnum):
+    COMPATIBLE = "compatible"
+    STRICT = "strict"
+
+
+class LogFormat(StrEnum):
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Settings(BaseSettings):
+    """What a gateway needs to know. Times in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    # The database
+    database_url: SecretStr = Field(
+        description="PostgreSQL connection URL of a role with REPLICATION; a direct connection, "
+        "since poolers can't replicate"
+    )
+    publication: str = Field(
+        "supabase_realtime", description="publication whose tables are served"
+    )
+    slot: str = Field(
+        "realtime_hub",
+        pattern=r"^[a-z0-9_]{1,63}$",
+        description="replication slot, made if it does not exist; one name per deployment",
+    )
+    catalog_connections: int = Field(
+        4, ge=1, le=100, description="connections for look-ups in the catalog and for filters"
+    )
+    authorization_connections: int = Field(
+        4, ge=1, le=100, description="connections that ask policies; apart from all others"
+    )
+    publication_poll: float = Field(
+        2.0, gt=0, description="how often the publication's tables are looked up"
+    )
+    heartbeat: float = Field(
+        10.0, ge=0, description="pulses in the WAL while tables are idle, where rights allow; 0: none"
+    )
+
+    # Who may listen
+    jwt_secret: SecretStr | None = Field(
+        None, description="secret of HS256, HS384 and HS512 tokens"
+    )
+    jwks: str | None = Field(
+        None, description="URL or file of a JSON Web Key Set, for RS256, ES256 and EdDSA tokens"
+    )
+    jwt_issuer: str | None = Field(None, description="required `iss` of tokens")
+    jwt_audience: str | None = Field(None, description="required `aud` of tokens")
+    jwt_leeway: float = Field(
+        0.0, ge=0, le=300, description="how far clocks may be apart when tokens are judged"
+    )
+    api_keys: dict[str, str] = Field(
+        default_factory=dict,
+        repr=False,
+        description="opaque keys (sb_...) and the role that each stands for",
+    )
+    deletes: Deletes = Field(
+        Deletes.COMPATIBLE,
+        description="who gets the key of a deleted row under row-level security: `compatible` as "
+        "Supabase does, `strict` only who provably could see the row",
+    )
+    policy_timeout: float = Field(
+        2.0, gt=0, description="after which a policy that is still being asked is given up"
+    )
+    policy_patience: float = Field(
+        10.0, gt=0, description="how long changes wait for a verdict while PostgreSQL is away"
+    )
+    membership_poll: float = Field(
+        1.0, gt=0, description="how often role memberships and function bodies are looked up"
+    )
+
+    # The server
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(4000, ge=0, le=65535, description="port to listen on; 0: any free one")
+    allowed_origins: list[str] | None = Field(
+        None, description="values of the Origin header that browsers may connect from; unset: any"
+    )
+    max_connections: int = Field(10_000, ge=1, description="open WebSockets")
+    max_channels_per_connection: int = Field(100, ge=1, description="topics of one WebSocket")
+    max_joins_per_second: int = Field(
+        100, ge=1, description="joins of one WebSocket, averaged over a minute"
+    )
+    max_bindings_per_channel: int = Field(
+        100, ge=1, description="`postgres_changes` entries of one join"
+    )
+    max_frame_bytes: int = Field(5_000_000, ge=1024, description="largest frame that is taken")
+    max_queued_bytes: int = Field(
+        4 * 1024 * 1024,
+        ge=65_536,
+        description="what may wait for a client that reads slowly before it is told to come back",
+    )
+    max_change_bytes: int = Field(
+        1_048_576, ge=1024, description="larger changes come without their large values (error 413)"
+    )
+    idle_timeout: float = Field(60.0, gt=0, description="a WebSocket that says nothing is closed")
+
+    # Saying what happens
+    log_level: LogLevel = Field(LogLevel.INFO, description="least level that is logged")
+    log_format: LogFormat = Field(
+        LogFormat.AUTO, description="`auto` is `console` on a terminal and `json` elsewhere"
+    )
+
+    @classmethod
+    def load(cls, file: Path | None = None, **given: Any) -> Self:
+        """Settings from all sources; `given` are those of the command line, None for not given.
+
+        Raises:
+            SettingsError: a setting is missing or wrong, or the file can't be read.
+        """
+        if file is not None and not file.is_file():
+            raise SettingsError(f"no configuration file at {file}")
+        chosen = {name: value for name, value in given.items() if value is not None}
+        source = type("_FromFile", (cls,), {"model_config": {"toml_file": file}})
+        try:
+            return source(**chosen)  # type: ignore[no-any-return]
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+        except ValueError as error:
+            raise SettingsError(f"{file or 'settings'}: {error}") from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def _explain(error: ValidationError) -> str:
+    """Every problem with the names under which the setting can be given; never its value."""
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = str(problem["loc"][0]) if problem["loc"] else "settings"
+        option = "--" + name.replace("_", "-")
+        lines.append(f"{name}: {problem['msg']} (set {option} or {ENV_PREFIX}{name.upper()})")
+    return "; ".join(lines)
