@@ -47,7 +47,9 @@ const commands = {
     tell({ channel, outcome: await channels.get(channel).send({ type: 'broadcast', event, payload }) })
   },
   async http_send({ channel, event, payload }) {
-    tell({ channel, outcome: await client.channel(channel).httpSend(event, payload) })
+    const refused = (error) => ({ success: false, error: String(error) })
+    const outcome = await client.channel(channel).httpSend(event, payload).catch(refused)
+    tell({ channel, outcome })
   },
   async leave({ channel }) {
     tell({ channel, left: await client.removeChannel(channels.get(channel)) })
