@@ -7,7 +7,7 @@ entries are echoed as they came.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, TypeAlias
@@ -137,8 +137,7 @@ def system_payload(topic: str, extension: str, message: str, *, ok: bool = True)
 def refusal_text(binding: RequestedBinding, refusal: SubscriptionError) -> str:
     """What a client reads about a binding that is refused; the code is from docs/errors.md."""
     return (
-        "Unable to subscribe to changes with given parameters. "
-        f"{binding} {refusal.code}: {refusal}"
+        f"Unable to subscribe to changes with given parameters. {binding} {refusal.code}: {refusal}"
     )
 
 
@@ -162,7 +161,7 @@ def _binding(entry: object, taken: dict[int, bytes]) -> RequestedBinding:
     kind = _kind(asked.get("event"))
     try:
         if not isinstance(entry, dict):
-            raise SubscriptionError("a binding is an object")  # noqa: TRY301
+            raise SubscriptionError("a binding is an object")
         schema, table = _target(asked)
         wild = schema is None or table is None
         conditions = _conditions(asked, wild=wild)
@@ -250,8 +249,3 @@ def _flag(value: object) -> bool:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-def bound(request: JoinRequest) -> Iterator[RequestedBinding]:
-    """The bindings that hold so far, to be checked against the database."""
-    return (binding for binding in request.bindings if binding.refusal is None)

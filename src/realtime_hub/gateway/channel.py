@@ -1,0 +1,156 @@
+"""A remote channel as the hub sees it: changes come in, frames go to the connection's outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final
+
+from realtime_hub.errors import SubscriptionError
+from realtime_hub.gateway.metrics import GatewayMetrics
+from realtime_hub.gateway.outbox import Outbox
+from realtime_hub.hub.lanes import Lane
+from realtime_hub.hub.listeners import Binding, Delivery, Gap
+from realtime_hub.identity import Identity
+from realtime_hub.wire import joins
+from realtime_hub.wire.joins import JoinRequest
+from realtime_hub.wire.phoenix import Message, Version, encode, push_affixes, websocket_frame
+
+GAP_JOIN_OVERDUE: Final = "JoinOverdue"
+
+_DATA: Final = b'"data":'
+
+
+class RemoteChannel:
+    """One topic of one connection; implements `hub.listeners.Subscriber`.
+
+    legacy: the client is older than protocol v2; part of the format, so fixed for life.
+    While a join has not been answered, changes are held back: clients learn the ids of their
+    bindings from the reply and can't place a change that comes before it. At most
+    `held_limit` bytes are held; past that they are dropped, and a gap is announced.
+    """
+
+    __slots__ = (
+        "_affixes",
+        "_held",
+        "_held_limit",
+        "_held_size",
+        "_metrics",
+        "_outbox",
+        "_overrun",
+        "_sink",
+        "_version",
+        "format",
+        "identity",
+        "lane",
+        "legacy",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        topic: str,
+        version: Version,
+        identity: Identity,
+        outbox: Outbox,
+        metrics: GatewayMetrics,
+        *,
+        legacy: bool,
+        held_limit: int,
+    ) -> None:
+        self.topic = topic
+        self.identity = identity
+        self.lane = Lane()
+        self.legacy = legacy
+        self.format: Hashable = (topic, version, legacy)
+        self._version = version
+        self._outbox = outbox
+        self._metrics = metrics
+        self._affixes = push_affixes(topic, "postgres_changes", version)
+        self._held: list[bytes] = []
+        self._held_limit = held_limit
+        self._held_size = 0
+        self._overrun = False
+        self._sink: Callable[[bytes], None] = self._hold
+
+    # What the hub calls
+
+    def deliver(self, delivery: Delivery) -> None:
+        frame = delivery.frame
+        if frame is None:
+            frame = delivery.frame = self._encode(delivery)
+        self._sink(frame)
+
+    def announce(self, gap: Gap) -> None:
+        """Say it in a `system` frame with status ok: as an error it would make supabase-py
+        join again, which brings nothing back."""
+        self._metrics.gaps += 1
+        self._sink(self._gap_frame(gap))
+
+    # What the connection calls
+
+    def hold(self) -> None:
+        """Hold changes back until the join that is beginning has been answered."""
+        self._sink = self._hold
+
+    def release(self) -> None:
+        """The reply is queued: send what was held, and from now on at once."""
+        self._sink = self._outbox.put
+        held, overrun = self._held, self._overrun
+        self.forget_held()
+        for frame in held:
+            self._outbox.put(frame)
+        if overrun:
+            self.announce(Gap(GAP_JOIN_OVERDUE, "too much changed while the channel was joined"))
+
+    def forget_held(self) -> None:
+        self._held, self._held_size, self._overrun = [], 0, False
+
+    def mute(self) -> None:
+        """Send nothing any more."""
+        self.forget_held()
+        self._sink = _discard
+
+    def _hold(self, frame: bytes) -> None:
+        self._held_size += len(frame)
+        if self._held_size > self._held_limit:
+            self._held.clear()
+            self._overrun = True
+        if not self._overrun:
+            self._held.append(frame)
+
+    def _encode(self, delivery: Delivery) -> bytes:
+        self._metrics.note_commit_time(delivery.change.commit_time)
+        payload = delivery.encoder.payload(delivery.view, delivery.ids)
+        before, after = self._affixes
+        if self.legacy:
+            # Clients older than protocol v2 know events by the kind of change, and no ids.
+            before, after = push_affixes(self.topic, delivery.change.kind, self._version)
+            payload = payload[payload.index(_DATA) + len(_DATA) : -1]
+        return websocket_frame(before + payload + after)
+
+    def _gap_frame(self, gap: Gap) -> bytes:
+        text = f"Gap: {gap.reason}" + (f": {gap.detail}" if gap.detail else "")
+        payload = joins.system_payload(self.topic, "postgres_changes", text)
+        message = Message(None, None, self.topic, "system", payload)
+        return websocket_frame(encode(message, self._version))
+
+
+def hub_bindings(request: JoinRequest) -> list[Binding]:
+    """What the hub has to check: the request's bindings that were not refused on sight."""
+    return [
+        Binding(b.id, b.kind, b.schema, b.table, b.conditions, b.select)
+        for b in request.bindings
+        if b.refusal is None
+    ]
+
+
+def all_refusals(
+    request: JoinRequest, outcomes: Iterable[SubscriptionError | None]
+) -> list[SubscriptionError | None]:
+    """The hub's outcomes put beside the refusals on sight, aligned with the request."""
+    answers = iter(outcomes)
+    return [next(answers) if b.refusal is None else b.refusal for b in request.bindings]
+
+
+def _discard(frame: bytes) -> None:
+    """For a channel that has been left."""

@@ -1,0 +1,311 @@
+"""The gateway: one port for WebSockets, health, metrics, statistics and the web page."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from realtime_hub.errors import (
+    NotServedError,
+    TokenError,
+    TokenExpiredError,
+    TokenMissingError,
+)
+from realtime_hub.gateway.limits import CloseCode, GatewaySettings
+from realtime_hub.gateway.metrics import GatewayMetrics, GatewaySnapshot
+from realtime_hub.gateway.outbox import Flusher
+from realtime_hub.gateway.ports import Admission, TokenVerifier
+from realtime_hub.gateway.websocket import Connection, Services
+from realtime_hub.hub.ports import SourceState
+from realtime_hub.identity import Identity
+from realtime_hub.wire.phoenix import Version
+
+log = structlog.get_logger(__name__)
+
+SOCKET_PATHS: Final = ("/realtime/v1/websocket", "/socket/websocket")
+API_PREFIXES: Final = ("/realtime/v1/api", "/api")
+STATS_ROLE: Final = "service_role"
+
+_BACKLOG: Final = 4_096
+_MAX_HEAD: Final = 32_768  # a token of some kilobytes stands in the request line
+_CORS: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Headers": "authorization, apikey, content-type, x-client-info",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+}
+
+
+class Gateway:
+    """Serves the Supabase Realtime protocol.
+
+    source_state and stats are asked at each readiness probe and statistics request; routes
+    are added to the server's own, which come first.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        membership: Admission,
+        tokens: TokenVerifier,
+        source_state: Callable[[], SourceState],
+        stats: Callable[[], Mapping[str, Any]],
+        metrics: GatewayMetrics,
+        *,
+        routes: Sequence[web.AbstractRouteDef] = (),
+    ) -> None:
+        self._settings = settings
+        self._membership = membership
+        self._tokens = tokens
+        self._source_state = source_state
+        self._stats = stats
+        self._metrics = metrics
+        self._routes = routes
+        self._connections: set[Connection] = set()
+        self._shaking = 0  # handshakes under way, counted with the connections
+        self._greetings: dict[web.RequestHandler, float] = {}
+        self._draining = False
+        self._server: asyncio.Server | None = None
+        self._runner: web.AppRunner | None = None
+        self._services: Services | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        metrics.snapshot = self.snapshot
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port, which the system chooses if `port` is 0."""
+        loop = asyncio.get_running_loop()
+        flusher = Flusher(loop, self._metrics.outbox, after_flush=self._flushed)
+        self._services = Services(
+            self._settings, self._membership, self._tokens, self._metrics, flusher
+        )
+        self._runner = web.AppRunner(
+            self._application(),
+            access_log=None,  # request lines hold tokens
+            max_line_size=_MAX_HEAD,
+            max_field_size=_MAX_HEAD,
+        )
+        await self._runner.setup()
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("aiohttp's runner has no server after its setup")
+
+        def greet() -> web.RequestHandler:
+            handler = server()
+            self._greetings[handler] = loop.time()
+            return handler
+
+        self._server = await loop.create_server(greet, host, port, backlog=_BACKLOG)
+        self._sweeper = loop.create_task(self._sweep())
+        bound: int = self._server.sockets[0].getsockname()[1]
+        log.info("gateway_listening", host=host, port=bound)
+        return bound
+
+    async def stop(self) -> None:
+        """Stop accepting, tell every client to come back later, and return when all are gone.
+
+        Takes little longer than the close timeout. May be called again.
+        """
+        self._draining = True
+        if self._server is not None:
+            self._server.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        connections = list(self._connections)
+        for connection in connections:
+            connection.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.close_timeout + 1.0):
+                for connection in connections:
+                    await connection.finished.wait()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def snapshot(self) -> GatewaySnapshot:
+        return GatewaySnapshot(
+            connections=len(self._connections),
+            channels=sum(connection.channels for connection in self._connections),
+            queued_bytes=sum(connection.queued_bytes for connection in self._connections),
+        )
+
+    # Application
+
+    def _application(self) -> web.Application:
+        app = web.Application(middlewares=[self._arrived])
+        for path in SOCKET_PATHS:
+            app.router.add_get(path, self._websocket)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._scrape)
+        for prefix in API_PREFIXES:
+            app.router.add_get(f"{prefix}/stats", self._statistics)
+            app.router.add_route("*", f"{prefix}/broadcast", _no_broadcast)
+            app.router.add_route(
+                "*", f"{prefix}/broadcast/{{topic}}/events/{{event}}", _no_broadcast
+            )
+        app.add_routes(self._routes)
+        return app
+
+    @web.middleware
+    async def _arrived(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._greetings.pop(request.protocol, None)
+        return await handler(request)
+
+    def _flushed(self) -> None:
+        self._metrics.observe_latency(time.time())
+
+    async def _sweep(self) -> None:
+        """Close what has been silent for too long; runs until cancelled."""
+        settings, loop = self._settings, asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(settings.idle_timeout, settings.handshake_timeout) / 4)
+            now = loop.time()
+            for connection in list(self._connections):
+                if now - connection.last_inbound > settings.idle_timeout:
+                    connection.close(CloseCode.IDLE, "Nothing received for too long")
+            for handler, since in list(self._greetings.items()):
+                if now - since > settings.handshake_timeout:
+                    del self._greetings[handler]
+                    handler.force_close()
+
+    # WebSocket
+
+    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return self._refuse(*refusal)
+        self._shaking += 1
+        try:
+            return await self._shake(request)
+        finally:
+            self._shaking -= 1
+
+    async def _shake(self, request: web.Request) -> web.StreamResponse:
+        token = request.headers.get("x-api-key") or request.query.get("apikey", "")
+        try:
+            identity = await self._verify(token)
+        except TokenError as error:
+            # Without the seconds: this text is what the real server says at a handshake.
+            expired = isinstance(error, TokenExpiredError)
+            return self._refuse(401, "Token has expired" if expired else str(error))
+        version = Version(request.query.get("vsn", Version.V1))
+        ws = web.WebSocketResponse(
+            timeout=self._settings.close_timeout,
+            autoping=False,
+            compress=False,
+            max_msg_size=self._settings.max_frame_bytes,
+            decode_text=False,
+        )
+        await ws.prepare(request)
+        await self._serve(request, ws, version, token, identity)
+        return ws
+
+    async def _serve(
+        self,
+        request: web.Request,
+        ws: web.WebSocketResponse,
+        version: Version,
+        token: str,
+        identity: Identity,
+    ) -> None:
+        transport, services = request.transport, self._services
+        if transport is None or services is None:
+            return  # the client is gone already
+        self._metrics.handshakes["101"] += 1
+        connection = Connection(
+            services, ws, transport, version=version, token=token, identity=identity
+        )
+        self._connections.add(connection)
+        self._shaking -= 1
+        try:
+            if self._draining:
+                connection.drain()
+            await connection.run()
+        finally:
+            self._shaking += 1  # the caller counts down
+            self._connections.discard(connection)
+
+    def _refusal(self, request: web.Request) -> tuple[int, str] | None:
+        """Why a handshake fails before its token is looked at; None if it does not."""
+        if self._draining:
+            return 503, "Realtime is restarting"
+        if not self._settings.allows_origin(request.headers.get("Origin")):
+            return 403, "Origin not allowed"
+        if request.query.get("vsn", Version.V1) not in tuple(Version):
+            return 403, "Unsupported vsn, expected 1.0.0 or 2.0.0"
+        if len(self._connections) + self._shaking >= self._settings.max_connections:
+            return 429, "Too many connected users"
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            return 426, "Expected a WebSocket handshake"
+        return None
+
+    def _refuse(self, status: int, reason: str) -> web.Response:
+        self._metrics.handshakes[str(status)] += 1
+        return _json({"error": reason}, status=status)
+
+    async def _verify(self, token: str) -> Identity:
+        if not token:
+            raise TokenMissingError
+        return await self._tokens.verify(token, time.time())
+
+    # Plain HTTP
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        return _json({"status": "ok"})
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        state = self._source_state()
+        ready = state is SourceState.STREAMING and not self._draining
+        return _json({"ready": ready, "source": state}, status=200 if ready else 503)
+
+    async def _scrape(self, request: web.Request) -> web.Response:
+        body = generate_latest(self._metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _statistics(self, request: web.Request) -> web.Response:
+        """Connections, channels, counters and what the hub adds, for the service role."""
+        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+        token = bearer if scheme.lower() == "bearer" else request.headers.get("apikey", "")
+        try:
+            identity = await self._verify(token.strip())
+        except TokenError as error:
+            return _json({"message": str(error)}, status=401)
+        if identity.role != STATS_ROLE:
+            return _json({"message": f"The role {STATS_ROLE} is needed"}, status=403)
+        now = self.snapshot()
+        return _json(
+            {
+                "connections": now.connections,
+                "channels": now.channels,
+                "queued_bytes": now.queued_bytes,
+                "source": self._source_state(),
+                "gateway": self._metrics.counters(),
+                **self._stats(),
+            }
+        )
+
+
+async def _no_broadcast(request: web.Request) -> web.Response:
+    """501 rather than 404, which clients read as a server that is too old."""
+    if request.method == "OPTIONS":
+        return web.Response(status=204, headers=_CORS)
+    error = NotServedError("broadcast over HTTP")
+    return _json({"error": f"{error.code}: {error}"}, status=501, headers=_CORS)
+
+
+def _json(
+    body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS),
+        status=status,
+        content_type="application/json",
+        headers=headers,
+    )
