@@ -120,7 +120,7 @@ class TableName(NamedTuple):
         return f"{self.schema}.{self.name}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Table:
     """A published table as it is at one point of the stream. Compared by identity.
 
