@@ -17,8 +17,6 @@ from realtime_hub.wire.phoenix import Message, Version, encode, push_affixes, we
 
 GAP_JOIN_OVERDUE: Final = "JoinOverdue"
 
-_DATA: Final = b'"data":'
-
 
 class RemoteChannel:
     """One topic of one connection; implements `hub.listeners.Subscriber`.
@@ -120,13 +118,13 @@ class RemoteChannel:
 
     def _encode(self, delivery: Delivery) -> bytes:
         self._metrics.note_commit_time(delivery.change.commit_time)
-        payload = delivery.encoder.payload(delivery.view, delivery.ids)
-        before, after = self._affixes
+        encoder, view = delivery.encoder, delivery.view
         if self.legacy:
             # Clients older than protocol v2 know events by the kind of change, and no ids.
             before, after = push_affixes(self.topic, delivery.change.kind, self._version)
-            payload = payload[payload.index(_DATA) + len(_DATA) : -1]
-        return websocket_frame(before + payload + after)
+            return websocket_frame(before + encoder.data(view) + after)
+        before, after = self._affixes
+        return websocket_frame(before + encoder.payload(view, delivery.ids) + after)
 
     def _gap_frame(self, gap: Gap) -> bytes:
         text = f"Gap: {gap.reason}" + (f": {gap.detail}" if gap.detail else "")

@@ -25,9 +25,10 @@ from realtime_hub.wire.filters import Condition, parse_filter
 
 TOPIC_PREFIX: Final = "realtime:"
 
-_ECHOED: Final = ("event", "schema", "table", "filter", "select")
+_ECHOED: Final[tuple[str, ...]] = ("event", "schema", "table", "filter", "select")
 _ID_BITS: Final = 27  # what the real server's ids have; safe in every client's integers
 _SHOWN: Final = 200  # characters of a client's text that a refusal repeats
+_SHOWN_REASON: Final = 600
 
 Json: TypeAlias = dict[str, Any]
 
@@ -136,9 +137,7 @@ def system_payload(topic: str, extension: str, message: str, *, ok: bool = True)
 
 def refusal_text(binding: RequestedBinding, refusal: SubscriptionError) -> str:
     """What a client reads about a binding that is refused; the code is from docs/errors.md."""
-    return (
-        f"Unable to subscribe to changes with given parameters. {binding} {refusal.code}: {refusal}"
-    )
+    return f"Unable to subscribe to changes with given parameters. {binding} {refusal.code}: {_cut(str(refusal), _SHOWN_REASON)}"
 
 
 # Parsing
@@ -247,5 +246,5 @@ def _flag(value: object) -> bool:
     return value is True or value == "true"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+def _cut(text: str, limit: int = _SHOWN) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}..."
