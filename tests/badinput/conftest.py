@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from tests.support.client import RealtimeClient
-from tests.support.gateway import PUBLICATION, Gateway
 from tests.support.postgres import Server
+from tests.support.stand import Stand, standing
 from tests.support.tokens import make_token
 
 TABLES = """
@@ -26,32 +24,10 @@ PUBLISHED = "llamada, sueldo, testigo"
 ANON = make_token("anon")
 
 
-@dataclass(frozen=True, slots=True)
-class Stand:
-    """A database and the gateway that serves it."""
-
-    server: Server
-    dsn: str
-    gateway: Gateway
-    numbers: Iterator[int]
-
-    @property
-    def url(self) -> str:
-        return self.gateway.url
-
-    def write(self, *statements: str) -> None:
-        for statement in statements:
-            self.server.execute(self.dsn, statement)
-
-
 @pytest.fixture(scope="session")
 def stand(postgres: Server) -> Iterator[Stand]:
-    dsn = postgres.new_database()
-    postgres.execute(dsn, TABLES)
-    postgres.execute(dsn, f"create publication {PUBLICATION} for table {PUBLISHED}")
-    with Gateway(dsn) as gateway:
-        yield Stand(postgres, dsn, gateway, itertools.count(1))
-    postgres.drop_database(dsn)
+    with standing(postgres, TABLES, PUBLISHED) as stand:
+        yield stand
 
 
 @pytest.fixture(autouse=True)

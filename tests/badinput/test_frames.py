@@ -8,8 +8,9 @@ import zlib
 
 import pytest
 
-from tests.badinput.conftest import ANON, Stand
+from tests.badinput.conftest import ANON
 from tests.badinput.rawsocket import BINARY, PING, PONG, TEXT, RawSocket, frame
+from tests.support.stand import Stand
 
 pytestmark = pytest.mark.postgres
 

@@ -10,9 +10,10 @@ import time
 
 import pytest
 
-from tests.badinput.conftest import ANON, Stand
+from tests.badinput.conftest import ANON
 from tests.badinput.rawsocket import Answer, RawSocket
 from tests.support.client import RealtimeClient
+from tests.support.stand import Stand
 from tests.support.tokens import SECRET, make_token, sign
 
 pytestmark = pytest.mark.postgres

@@ -8,10 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.badinput.conftest import ANON, Stand
+from tests.badinput.conftest import ANON
 from tests.support.client import Channel, RealtimeClient
 from tests.support.gateway import Gateway
 from tests.support.postgres import Server
+from tests.support.stand import Stand
 
 pytestmark = pytest.mark.postgres
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from tests.compat.driver import Driver
 from tests.compat.installs import node_driver, python_driver
-from tests.support.gateway import PUBLICATION, Gateway
 from tests.support.postgres import Server
+from tests.support.stand import Stand, standing
 
 TABLES = """
 create table llamada(
@@ -29,35 +28,10 @@ CLIENTS = ("js 2.0.0", "js 1.0.0", "py 1.0.0")
 """Language and protocol version; supabase-py speaks 1.0.0 only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stand:
-    """A database with tables, and the gateway that serves it."""
-
-    server: Server
-    dsn: str
-    gateway: Gateway
-
-    @property
-    def url(self) -> str:
-        return self.gateway.url
-
-    def write(self, *statements: str) -> None:
-        for statement in statements:
-            self.server.execute(self.dsn, statement)
-
-
-def _stand(postgres: Server) -> Iterator[Stand]:
-    dsn = postgres.new_database()
-    postgres.execute(dsn, TABLES)
-    postgres.execute(dsn, f"create publication {PUBLICATION} for table {PUBLISHED}")
-    with Gateway(dsn) as gateway:
-        yield Stand(postgres, dsn, gateway)
-    postgres.drop_database(dsn)
-
-
 @pytest.fixture(scope="session")
 def shared_stand(postgres: Server) -> Iterator[Stand]:
-    yield from _stand(postgres)
+    with standing(postgres, TABLES, PUBLISHED) as stand:
+        yield stand
 
 
 @pytest.fixture
@@ -70,7 +44,8 @@ def stand(shared_stand: Stand) -> Stand:
 @pytest.fixture
 def own_stand(postgres: Server) -> Iterator[Stand]:
     """A stand of the test's own, whose gateway may be stopped and started."""
-    yield from _stand(postgres)
+    with standing(postgres, TABLES, PUBLISHED) as stand:
+        yield stand
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.compat.conftest import Stand, Starter
+from tests.compat.conftest import Starter
 from tests.compat.driver import Driver, on
+from tests.support.stand import Stand
 from tests.support.tokens import make_token
 
 pytestmark = [pytest.mark.postgres, pytest.mark.node]

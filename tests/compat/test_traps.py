@@ -7,9 +7,10 @@ import json
 
 import pytest
 
-from tests.compat.conftest import Stand, Starter
+from tests.compat.conftest import Starter
 from tests.compat.driver import SUBSCRIBED, Driver, on, subscribing
 from tests.support.client import PATHS, RealtimeClient
+from tests.support.stand import Stand
 from tests.support.tokens import make_token
 
 pytestmark = [pytest.mark.postgres, pytest.mark.node]

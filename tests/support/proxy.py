@@ -1,0 +1,68 @@
+"""A TCP proxy that can go deaf: connections stay open, but nothing passes any more."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+
+class Proxy:
+    """Forwards a port of 127.0.0.1; `port` is where to connect.
+
+    `deafen` silences the connections that are open, not later ones.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.port = 0
+        self._target = target
+        self._server: asyncio.Server | None = None
+        self._open: set[_Pipe] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def deafen(self) -> None:
+        for pipe in self._open:
+            pipe.deaf = True
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        for pipe in (_Pipe(reader, far_writer), _Pipe(far_reader, writer)):
+            self._open.add(pipe)
+            task = asyncio.create_task(pipe.run())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+
+class _Pipe:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.deaf = False
+        self._reader = reader
+        self._writer = writer
+
+    async def run(self) -> None:
+        try:
+            while data := await self._reader.read(65536):
+                if not self.deaf:
+                    self._writer.write(data)
+                    await self._writer.drain()
+        except OSError:
+            return
+        finally:
+            self._writer.close()
