@@ -1,0 +1,209 @@
+"""Puts the house together: the only file that names concrete adapters side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from realtime_hub.auth.authorizer import PostgresAuthorizer
+from realtime_hub.auth.tokens import TokenVerifier
+from realtime_hub.errors import RealtimeHubError
+from realtime_hub.gateway.http import Gateway
+from realtime_hub.gateway.limits import GatewaySettings
+from realtime_hub.gateway.metrics import GatewayMetrics
+from realtime_hub.hub.dispatch import Dispatcher
+from realtime_hub.hub.ports import SourceState
+from realtime_hub.hub.registry import Registry
+from realtime_hub.log.memory import MemoryChangeLog
+from realtime_hub.node.membership import Membership
+from realtime_hub.node.pipeline import Pipeline
+from realtime_hub.node.supervisor import Supervisor
+from realtime_hub.postgres.catalog import PostgresCatalog
+from realtime_hub.postgres.filters import PostgresFilterOracle
+from realtime_hub.postgres.pool import Pool, open_pool
+from realtime_hub.settings import Settings
+from realtime_hub.sources.walsender import WalsenderSource
+
+log = structlog.get_logger(__name__)
+
+
+class Service:
+    """One gateway process: the source, the log, the hub and the sockets.
+
+    routes: further HTTP routes, such as a page, beside the gateway's own.
+    """
+
+    def __init__(self, settings: Settings, *, routes: Sequence[web.AbstractRouteDef] = ()) -> None:
+        self._settings = settings
+        self._routes = routes
+        self._pools: list[Pool] = []
+        self._supervisor = Supervisor()
+        self.port = 0
+
+    async def start(self) -> None:
+        """Connect, listen, and begin to read the stream; `port` is then the bound one.
+
+        Raises:
+            DatabaseUnreachableError: the database does not answer.
+            OSError: the port is taken.
+        """
+        settings = self._settings
+        self._catalog_pool = await self._pool(settings.catalog_connections, "catalog")
+        self._auth_pool = await self._pool(settings.authorization_connections, "authorization")
+        self._catalog = PostgresCatalog(self._catalog_pool, settings.publication)
+        self._oracle = PostgresFilterOracle(self._catalog_pool)
+        self._authorizer = PostgresAuthorizer(
+            self._auth_pool,
+            deletes=settings.deletes,
+            statement_timeout=settings.policy_timeout,
+            patience=settings.policy_patience,
+            poll_interval=settings.membership_poll,
+        )
+        self._registry = Registry()
+        self._membership = Membership(
+            self._registry, self._authorizer, self._catalog, self._oracle
+        )
+        self._source = self._make_source()
+        self._log = MemoryChangeLog()
+        self._dispatcher = Dispatcher(
+            self._registry,
+            self._authorizer,
+            self._oracle,
+            max_change_bytes=settings.max_change_bytes,
+        )
+        self._pipeline = Pipeline(self._source, self._log, self._authorizer, self._dispatcher)
+        self._gateway = self._make_gateway()
+        await self._authorizer.start()
+        self.port = await self._gateway.start(settings.host, settings.port)
+        self._supervisor.start("pipeline", self._pipeline.run())
+        self._supervisor.start(
+            "publication",
+            self._membership.watch_publication(interval=settings.publication_poll),
+        )
+
+    async def run(self) -> None:
+        """Wait until a part ends that must not; its error is raised."""
+        await self._supervisor.wait()
+
+    async def stop(self) -> None:
+        """Tell clients, confirm what was kept, and close everything; may be called again."""
+        if self.port:
+            await self._gateway.stop()
+            await self._supervisor.stop()
+            await self._source.aclose()
+            await self._log.aclose()
+            await self._authorizer.aclose()
+            await self._oracle.aclose()
+        while self._pools:
+            await self._pools.pop().aclose()
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters and gauges for `/api/stats`."""
+        source = self._source.statistics()
+        return {
+            "source": {
+                "state": source.state.value,
+                "received_lsn": source.received_lsn,
+                "confirmed_lsn": source.confirmed_lsn,
+                "reconnects": source.reconnects,
+            },
+            "pipeline": {
+                "changes": self._pipeline.statistics.changes,
+                "repeated": self._pipeline.statistics.repeated,
+            },
+            "dispatch": {
+                "deliveries": self._dispatcher.statistics.deliveries,
+                "withheld": self._dispatcher.statistics.withheld,
+                "undecided": self._dispatcher.statistics.undecided,
+            },
+            "listeners": {
+                str(name): count for name, count in self._registry.listeners_by_table().items()
+            },
+        }
+
+    async def _pool(self, size: int, purpose: str) -> Pool:
+        dsn = self._settings.database_url.get_secret_value()
+        pool = await open_pool(dsn, size=size, application_name=f"realtime_hub_{purpose}")
+        self._pools.append(pool)
+        return pool
+
+    def _make_source(self) -> WalsenderSource:
+        settings = self._settings
+        return WalsenderSource(
+            settings.database_url.get_secret_value(),
+            slot=settings.slot,
+            publication=settings.publication,
+            describer=self._catalog,
+            heartbeat=settings.heartbeat or None,
+        )
+
+    def _make_gateway(self) -> Gateway:
+        settings = self._settings
+        origins = settings.allowed_origins
+        limits = GatewaySettings(
+            max_connections=settings.max_connections,
+            max_channels_per_connection=settings.max_channels_per_connection,
+            max_joins_per_second=settings.max_joins_per_second,
+            max_bindings_per_channel=settings.max_bindings_per_channel,
+            max_frame_bytes=settings.max_frame_bytes,
+            max_queued_bytes=settings.max_queued_bytes,
+            idle_timeout=settings.idle_timeout,
+            allowed_origins=None if origins is None else frozenset(map(str.lower, origins)),
+        )
+        return Gateway(
+            limits,
+            self._membership,
+            self._make_tokens(),
+            lambda: self._source.state,
+            self.statistics,
+            GatewayMetrics(CollectorRegistry()),
+            routes=self._routes,
+        )
+
+    def _make_tokens(self) -> TokenVerifier:
+        settings = self._settings
+        secret = settings.jwt_secret
+        return TokenVerifier(
+            secret=None if secret is None else secret.get_secret_value(),
+            jwks=settings.jwks,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            leeway=settings.jwt_leeway,
+            api_keys=settings.api_keys,
+        )
+
+
+async def serve(settings: Settings) -> None:
+    """Run a gateway until SIGTERM or SIGINT, then stop in order.
+
+    Raises:
+        RealtimeHubError: it could not start, or a part of it ended for good.
+    """
+    loop = asyncio.get_running_loop()
+    asked_to_stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_stop.set)
+    service = Service(settings)
+    stopping = asyncio.create_task(asked_to_stop.wait())
+    running: asyncio.Task[None] | None = None
+    try:
+        await service.start()
+        running = asyncio.create_task(service.run())
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
+    finally:
+        for task in (running, stopping):
+            if task is not None:
+                task.cancel()
+        await service.stop()
+        log.info("stopped")
+
+
+__all__ = ["RealtimeHubError", "Service", "SourceState", "serve"]
