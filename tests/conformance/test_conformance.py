@@ -124,7 +124,12 @@ def _assert_subscribed(ref: str, words: str, answer: str) -> None:
         assert answer == "ok", ref
     else:
         assert answer != "ok", ref
-        assert words in answer, ref
+        assert _plain(words) in _plain(answer), ref
+
+
+def _plain(text: str) -> str:
+    """Without quotation marks: which names are quoted is not the point."""
+    return text.replace('"', "").replace("'", "")
 
 
 def test_all_92_cases_are_there_and_every_decision_belongs_to_one() -> None:
