@@ -11,25 +11,37 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-import orjson
+from orjson import dumps
 
 from realtime_hub.errors import ValueSyntaxError
 
 Encoder: TypeAlias = Callable[[bytes], bytes]
 """From a value's text to its JSON; raises ValueSyntaxError."""
 
+_QUOTE: Final = ord('"')
+_BACKSLASH: Final = ord("\\")
 _unescape: Final = re.compile(rb"\\(.)", re.DOTALL).sub
 _unquote_field: Final = re.compile(rb'""|\\(.)', re.DOTALL).sub
-_field: Final = re.compile(rb'(?:"((?:[^"\\]|""|\\.)*)"|([^,()"\\]*))([,)])', re.DOTALL).match
-_pair: Final = re.compile(
-    rb'"((?:[^"\\]|\\.)*)"=>(?:"((?:[^"\\]|\\.)*)"|NULL)(, |\Z)', re.DOTALL
+_field: Final = re.compile(
+    rb'(?:"([^"\\]*(?:(?:""|\\.)[^"\\]*)*)"|([^,()"\\]*))([,)])', re.DOTALL
 ).match
+_pair: Final = re.compile(
+    rb'"([^"\\]*(?:\\.[^"\\]*)*)"=>(?:"([^"\\]*(?:\\.[^"\\]*)*)"|NULL)(, |\Z)', re.DOTALL
+).match
+
+
+def utf8(data: bytes) -> str:
+    """The text of a value; a database in SQL_ASCII can hold bytes that are none."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ValueSyntaxError("text", f"not UTF-8 at byte {error.start}") from None
 
 
 def string(data: bytes) -> bytes:
     """Any text as a JSON string."""
     try:
-        return orjson.dumps(data.decode())
+        return dumps(data.decode())
     except UnicodeDecodeError as error:
         raise ValueSyntaxError("text", f"not UTF-8 at byte {error.start}") from None
 
@@ -40,18 +52,35 @@ def array_encoder(name: str, element: Encoder, delimiter: str = ",") -> Encoder:
     Lower bounds other than 1 (`[0:1]={..}`) are left out, as `to_jsonb` does.
     """
     separator = delimiter.encode()
+    flat = (
+        _flat_strings_encoder(delimiter) if element is string else _flat_encoder(element, separator)
+    )
     nested = _nested_array_encoder(name, element, separator)
 
     def encode(data: bytes) -> bytes:
         if data[:1] == b"[":
             data = data[data.find(b"=") + 1 :]
-        if b'"' in data or data.rfind(b"{") != 0 or data.find(b"}") != len(data) - 1:
+        if _QUOTE in data or data.rfind(b"{") != 0 or data.find(b"}") != len(data) - 1:
             return nested(data)
-        body = data[1:-1]
-        if not body:
-            return b"[]"
+        return flat(data[1:-1]) if len(data) > 2 else b"[]"
+
+    return encode
+
+
+def _flat_encoder(element: Encoder, separator: bytes) -> Encoder:
+    def encode(body: bytes) -> bytes:
         items = [b"null" if v == b"NULL" else element(v) for v in body.split(separator)]
         return b"[%b]" % b",".join(items)
+
+    return encode
+
+
+def _flat_strings_encoder(delimiter: str) -> Encoder:
+    def encode(body: bytes) -> bytes:
+        items: list[str | None] = [*utf8(body).split(delimiter)]
+        if "NULL" in items:
+            items = [None if item == "NULL" else item for item in items]
+        return dumps(items)
 
     return encode
 
@@ -59,7 +88,7 @@ def array_encoder(name: str, element: Encoder, delimiter: str = ",") -> Encoder:
 def _nested_array_encoder(name: str, element: Encoder, separator: bytes) -> Encoder:
     escaped = re.escape(separator)
     token = re.compile(
-        rb'[{}]|%b|"((?:[^"\\]|\\.)*)"|([^{}"\\%b]+)' % (escaped, escaped), re.DOTALL
+        rb'[{}]|%b|"([^"\\]*(?:\\.[^"\\]*)*)"|([^{}"\\%b]+)' % (escaped, escaped), re.DOTALL
     ).match
 
     def encode(data: bytes) -> bytes:
@@ -96,7 +125,7 @@ def _nested_array_encoder(name: str, element: Encoder, separator: bytes) -> Enco
 def _array_element(element: Encoder, quoted: bytes | None, plain: bytes) -> bytes:
     if quoted is None:
         return b"null" if plain == b"NULL" else element(plain)
-    return element(_unescape(rb"\1", quoted) if b"\\" in quoted else quoted)
+    return element(_unescape(rb"\1", quoted) if _BACKSLASH in quoted else quoted)
 
 
 def vector_encoder(element: Encoder) -> Encoder:
@@ -110,7 +139,7 @@ def vector_encoder(element: Encoder) -> Encoder:
 
 def composite_encoder(name: str, attributes: Sequence[tuple[str, Encoder]]) -> Encoder:
     """Composite values as JSON objects, by attribute name in the type's order."""
-    keys = [b"%b:" % orjson.dumps(attribute) for attribute, _ in attributes]
+    keys = [b"%b:" % dumps(attribute) for attribute, _ in attributes]
     encoders = [encoder for _, encoder in attributes]
 
     def encode(data: bytes) -> bytes:

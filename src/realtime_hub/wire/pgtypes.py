@@ -15,6 +15,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from orjson import dumps
+
 from realtime_hub.changes import PgType, TypeKind, Types
 from realtime_hub.errors import ValueSyntaxError
 from realtime_hub.wire.pgbuiltin import BUILTIN_TYPES
@@ -24,6 +26,7 @@ from realtime_hub.wire.pgliterals import (
     composite_encoder,
     hstore,
     string,
+    utf8,
     vector_encoder,
 )
 
@@ -75,7 +78,10 @@ def _boolean(data: bytes) -> bytes:
 
 
 def _integer(data: bytes) -> bytes:
-    if (data.isdigit() and data[0] != 48) or (_plain_number(data) and b"." not in data):
+    # Cheap tests first: the regular expression is for zero and what has a sign.
+    if data.isdigit() and data[0] != _ZERO:
+        return data
+    if _plain_number(data) and _POINT not in data:
         return data
     raise ValueSyntaxError("integer", _shown(data))
 
@@ -83,7 +89,7 @@ def _integer(data: bytes) -> bytes:
 def _number(data: bytes) -> bytes:
     """numeric, float4 and float8 where `to_jsonb` alone decides."""
     if _plain_number(data):
-        # float8 has a negative zero, JSON's numbers in PostgreSQL have none.
+        # float8 has a negative zero, PostgreSQL's JSON numbers have none.
         return data if data != b"-0" else b"0"
     if data in _NOT_FINITE:
         return b'"%b"' % data
@@ -91,7 +97,7 @@ def _number(data: bytes) -> bytes:
 
 
 def _column_number(data: bytes) -> bytes:
-    if _plain_number(data) and data != b"-0":
+    if data.replace(b".", b"", 1).isdigit() and _POINT != data[0] != _ZERO and data[-1] != _POINT:
         return data
     return b"null" if data in _NOT_FINITE else _number(data)
 
@@ -112,26 +118,27 @@ def _expanded(data: bytes) -> bytes:
 
 
 def _timestamp(data: bytes) -> bytes:
-    return string(data.replace(b" ", b"T", 1))
+    return dumps(utf8(data).replace(" ", "T", 1))
 
 
 def _timestamptz(data: bytes) -> bytes:
-    if data[-3:] == b"+00":
-        return string(data.replace(b" ", b"T", 1) + b":00")
-    return string(_zoned(data))
+    text = utf8(data)
+    if text[-3:] == "+00":
+        return dumps(text.replace(" ", "T", 1) + ":00")
+    return dumps(_zoned(text))
 
 
-def _zoned(data: bytes) -> bytes:
+def _zoned(text: str) -> str:
     """Infinities, years BC, and offsets of a session that is not in UTC."""
-    moment, bc = (data[:-3], b" BC") if data.endswith(b" BC") else (data, b"")
-    if moment[-3:-2] in (b"+", b"-"):
-        moment += b":00"
-    return moment.replace(b" ", b"T", 1) + bc
+    moment, bc = (text[:-3], " BC") if text.endswith(" BC") else (text, "")
+    if moment[-3:-2] in ("+", "-"):
+        moment += ":00"
+    return moment.replace(" ", "T", 1) + bc
 
 
 def _json(data: bytes) -> bytes:
     # Between tokens only: inside its strings JSON has no raw control characters.
-    if b"\n" in data or b"\r" in data:
+    if _LF in data or _CR in data:
         return data.translate(_ONE_LINE)
     return data
 
@@ -146,6 +153,7 @@ def _shown(data: bytes) -> str:
     return repr(data[:40])[1:]
 
 
+_POINT, _ZERO, _LF, _CR = b".0\n\r"
 _ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
 
 # By OID, from src/include/catalog/pg_type.dat; every other type is a string or has a structure.

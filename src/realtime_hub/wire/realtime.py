@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import orjson
 
-from realtime_hub.changes import Change, Kind, Row, Table
+from realtime_hub.changes import UNKNOWN, Change, Kind, Row, Table
 from realtime_hub.errors import ValueSyntaxError
 from realtime_hub.wire.pgliterals import Encoder
 from realtime_hub.wire.pgtypes import json_encoder
@@ -58,14 +58,16 @@ class ChangeEncoder:
     what its type prints becomes a JSON string as it is: the change is not lost.
     """
 
-    __slots__ = ("_data", "_layouts", "_limit", "change", "max_bytes")
+    __slots__ = ("_data", "_layouts", "_new", "_old", "change", "too_large")
 
     def __init__(self, change: Change, *, max_bytes: int = MAX_BYTES) -> None:
         self.change = change
-        self.max_bytes = max_bytes
+        self._new, self._old = change.new, change.old
+        self.too_large = _size(change.new) + _size(change.old) > max_bytes
+        if self.too_large:
+            self._new, self._old = _shortened(change.new), _shortened(change.old)
         self._data: dict[View, bytes] = {}
         self._layouts = _layouts_of(change.table)
-        self._limit: int | None = None
 
     def data(self, view: View) -> bytes:
         """The JSON object `data` of the event."""
@@ -79,30 +81,15 @@ class ChangeEncoder:
         listed = ",".join(map(str, ids)).encode()
         return b'{"ids":[%b],"data":%b}' % (listed, self.data(view))
 
-    @property
-    def too_large(self) -> bool:
-        """Whether values are left out for the change's size."""
-        return self._longest() != _NO_LIMIT
-
-    def _longest(self) -> int:
-        """How long a value may be that is sent."""
-        limit = self._limit
-        if limit is None:
-            size = _size(self.change.new) + _size(self.change.old)
-            limit = self._limit = KEPT_BYTES if size > self.max_bytes else _NO_LIMIT
-        return limit
-
     def _encode(self, view: View) -> bytes:
-        change = self.change
+        change, new, old = self.change, self._new, self._old
         layout = self._layout(() if view.error else view.columns)
-        limit = self._longest()
-        error = view.error or (ERROR_TOO_LARGE if limit != _NO_LIMIT else None)
+        error = view.error or (ERROR_TOO_LARGE if self.too_large else None)
         parts = [layout.head, _timestamp(change.commit_time), _TYPES[change.kind], layout.columns]
-        if change.new is not None:
-            parts += b',"record":', _record(layout.fields, change.new, limit)
-        if change.old is not None:
-            fields = layout.fields_of_old(view.old)
-            parts += b',"old_record":', _record(fields, change.old, limit)
+        if new is not None:
+            parts += b',"record":', _record(layout.fields, new)
+        if old is not None:
+            parts += b',"old_record":', _record(layout.fields_of_old(view.old), old)
         parts += b',"errors":', b"null" if error is None else orjson.dumps([error]), b"}"
         return b"".join(parts)
 
@@ -159,14 +146,14 @@ def _layouts_of(table: Table) -> _Layouts:
     return found
 
 
-def _record(fields: Fields, row: Row, longest: int) -> bytes:
+def _record(fields: Fields, row: Row) -> bytes:
     members: list[bytes] = []
     append = members.append
     for index, name, encode in fields:
         value = row[index]
         if value is None:
             append(name + b"null")
-        elif isinstance(value, bytes) and len(value) <= longest:
+        elif isinstance(value, bytes):
             try:
                 append(name + encode(value))
             except ValueSyntaxError:
@@ -176,6 +163,12 @@ def _record(fields: Fields, row: Row, longest: int) -> bytes:
 
 def _size(row: Row | None) -> int:
     return sum([len(value) for value in row or () if isinstance(value, bytes)])
+
+
+def _shortened(row: Row | None) -> Row | None:
+    if row is None:
+        return None
+    return tuple([UNKNOWN if isinstance(v, bytes) and len(v) > KEPT_BYTES else v for v in row])
 
 
 def _timestamp(microseconds: int) -> bytes:
@@ -190,5 +183,4 @@ def _second(seconds: int) -> bytes:
     return moment.strftime("%Y-%m-%dT%H:%M:%S").encode()
 
 
-_NO_LIMIT: Final = 1 << 62
 _TYPES: Final = {kind: b'","type":"%b","columns":' % kind.value.encode() for kind in Kind}
