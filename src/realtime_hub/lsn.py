@@ -47,15 +47,15 @@ class Position(NamedTuple):
 
     epoch: counts breaks of the LSN line (slot made anew, database restored).
     lsn: the commit LSN of the transaction, which its Begin message already carries.
-    index: the ordinal of the row message within its transaction, from 0.
+    ordinal: of the row message within its transaction, from 0.
     """
 
     epoch: int
     lsn: int
-    index: int
+    ordinal: int
 
     def __str__(self) -> str:
-        return f"{self.epoch}:{format_lsn(self.lsn)}:{self.index}"
+        return f"{self.epoch}:{format_lsn(self.lsn)}:{self.ordinal}"
 
 
 ORIGIN = Position(0, 0, 0)

@@ -60,10 +60,13 @@ class Pipeline:
 
     async def run(self) -> None:
         """Run until cancelled or until the source ends or fails with a SourceError."""
-        async with asyncio.TaskGroup() as tasks:
-            confirming = tasks.create_task(self._confirm(), name="confirm")
-            await self._read()
-            confirming.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                confirming = tasks.create_task(self._confirm(), name="confirm")
+                await self._read()
+                confirming.cancel()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
 
     async def _read(self) -> None:
         async for batch in self._source.batches():

@@ -30,7 +30,7 @@ class Supervisor:
             error = task.exception()
             log.error("part_ended", part=task.get_name(), error=None if error is None else str(error))
             if error is not None:
-                raise _innermost(error)
+                raise error
 
     async def stop(self) -> None:
         """Cancel all parts and wait for them; errors that were not seen are logged."""
@@ -43,9 +43,3 @@ class Supervisor:
                 log.warning("part_failed", part=task.get_name(), error=str(result))
         self._tasks.clear()
 
-
-def _innermost(error: BaseException) -> BaseException:
-    """What a task group was ended by, if it was one error alone."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
