@@ -13,7 +13,6 @@ from realtime_hub.wire.phoenix import (
     Message,
     Opcode,
     Version,
-    close_frame,
     decode,
     decode_binary,
     encode,
@@ -161,11 +160,3 @@ def test_a_websocket_frame_is_final_unmasked_and_as_long_as_its_payload(size: in
         "size": size,
         "payload": payload,
     }
-
-
-def test_a_close_frame_cuts_its_reason_between_characters() -> None:
-    frame = parsed(close_frame(4009, "ñ" * 100))
-    assert frame["opcode"] == Opcode.CLOSE
-    assert frame["size"] <= 125
-    assert struct.unpack_from("!H", frame["payload"]) == (4009,)
-    assert frame["payload"][2:].decode() == "ñ" * 61

@@ -155,10 +155,8 @@ class Outbox:
             statistics.slow_closes += 1
             self._on_overflow()
 
-    def close(self, last: bytes | None = None) -> None:
-        """Write what waits and then `last`; take nothing more."""
+    def close(self) -> None:
+        """Write what waits, and take nothing more."""
         if not self.closed:
             self.flush()
-        if last is not None and not self._transport.is_closing():
-            self._transport.write(last)
         self.closed = True

@@ -137,7 +137,10 @@ def system_payload(topic: str, extension: str, message: str, *, ok: bool = True)
 
 def refusal_text(binding: RequestedBinding, refusal: SubscriptionError) -> str:
     """What a client reads about a binding that is refused; the code is from docs/errors.md."""
-    return f"Unable to subscribe to changes with given parameters. {binding} {refusal.code}: {_cut(str(refusal), _SHOWN_REASON)}"
+    reason = _cut(str(refusal), _SHOWN_REASON)
+    return (
+        f"Unable to subscribe to changes with given parameters. {binding} {refusal.code}: {reason}"
+    )
 
 
 # Parsing

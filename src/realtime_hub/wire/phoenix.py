@@ -132,12 +132,6 @@ def websocket_frame(payload: bytes, opcode: Opcode = Opcode.TEXT) -> bytes:
     return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
 
 
-def close_frame(code: int, reason: str) -> bytes:
-    """A close frame; the reason is cut to the 123 bytes that fit (RFC 6455, section 5.5)."""
-    text = reason.encode()[:123].decode(errors="ignore").encode()
-    return websocket_frame(struct.pack("!H", code) + text, Opcode.CLOSE)
-
-
 def _from_array(value: object) -> Message:
     if not isinstance(value, list) or len(value) != 5:
         raise FrameError("expected an array of five: join_ref, ref, topic, event, payload")
