@@ -1,0 +1,129 @@
+"""A gateway in this process over the real hub, with a catalog and tokens made for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from realtime_hub.changes import Change, Kind, Table, TableName
+from realtime_hub.errors import (
+    DatabaseUnreachableError,
+    TableNotPublishedError,
+    TokenExpiredError,
+    TokenMalformedError,
+)
+from realtime_hub.gateway.http import Gateway
+from realtime_hub.gateway.limits import GatewaySettings
+from realtime_hub.gateway.metrics import GatewayMetrics
+from realtime_hub.hub.dispatch import Dispatcher
+from realtime_hub.hub.ports import SourceState
+from realtime_hub.hub.registry import Registry
+from realtime_hub.identity import Identity
+from realtime_hub.lsn import Position
+from realtime_hub.node.membership import Membership
+from tests.hub.parts import SetAuthorizer, SetOracle, make_table, row
+
+LLAMADAS: dict[str, Any] = {"event": "*", "schema": "public", "table": "llamadas"}
+CITAS: dict[str, Any] = {"event": "*", "schema": "public", "table": "citas"}
+OTRA: dict[str, Any] = {"event": "*", "schema": "public", "table": "otra"}
+
+
+class Tables:
+    """A catalog of two tables; it can be slow or away."""
+
+    def __init__(self) -> None:
+        self.tables = {t.full_name: t for t in (make_table(), make_table("citas"))}
+        self.open = asyncio.Event()
+        self.open.set()
+        self.away = False
+        self.broken = False
+        self.asked = 0
+
+    async def published(self, name: TableName) -> Table:
+        self.asked += 1
+        await self.open.wait()
+        if self.away:
+            raise DatabaseUnreachableError("no connection to 10.0.0.1")
+        if self.broken:
+            raise ZeroDivisionError
+        if name not in self.tables:
+            raise TableNotPublishedError(f"{name} is not in publication p")
+        return self.tables[name]
+
+    async def publication(self) -> frozenset[TableName]:
+        return frozenset(self.tables)
+
+
+class Names:
+    """Tokens that name their identity: `role`, `role/sub` or `role/sub/expiry`."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def verify(self, token: str, now: float) -> Identity:
+        self.asked.append(token)
+        role, _, rest = token.partition("/")
+        subject, _, expiry = rest.partition("/")
+        if role not in ("anon", "authenticated", "service_role"):
+            raise TokenMalformedError
+        expires_at = float(expiry or "inf")
+        if expires_at <= now:
+            raise TokenExpiredError(int(now - expires_at))
+        return Identity(role, f'{{"sub":"{subject}"}}', subject, expires_at)
+
+
+class Stand:
+    """The gateway and all that stands behind it."""
+
+    def __init__(self, settings: GatewaySettings, routes: tuple[web.RouteDef, ...]) -> None:
+        self.catalog = Tables()
+        self.tokens = Names()
+        self.state = SourceState.STREAMING
+        self.registry = Registry()
+        authorizer, oracle = SetAuthorizer(), SetOracle()
+        self.dispatcher = Dispatcher(self.registry, authorizer, oracle)
+        self.membership = Membership(self.registry, authorizer, self.catalog, oracle)
+        self.metrics = GatewayMetrics(CollectorRegistry())
+        self.gateway = Gateway(
+            settings,
+            self.membership,
+            self.tokens,
+            lambda: self.state,
+            self._stats,
+            self.metrics,
+            routes=routes,
+        )
+        self.port = 0
+        self._numbers = itertools.count(1)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def insert(self, *values: int | str | None, table: str = "llamadas") -> None:
+        """Dispatch a committed INSERT, as the pipeline does."""
+        described = self.catalog.tables[TableName("public", table)]
+        position = Position(0, next(self._numbers), 0)
+        self.dispatcher.dispatch(Change(position, Kind.INSERT, described, 0, 1, row(*values), None))
+
+    def _stats(self) -> Mapping[str, Any]:
+        listeners = self.registry.listeners_by_table()
+        return {"listeners": {str(name): count for name, count in listeners.items()}}
+
+
+@asynccontextmanager
+async def standing(
+    settings: GatewaySettings | None = None, routes: tuple[web.RouteDef, ...] = ()
+) -> AsyncIterator[Stand]:
+    stand = Stand(settings or GatewaySettings(close_timeout=1.0), routes)
+    stand.port = await stand.gateway.start("127.0.0.1", 0)
+    try:
+        yield stand
+    finally:
+        await stand.gateway.stop()
