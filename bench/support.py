@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -138,3 +139,16 @@ def table(title: str, rows: list[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, figure in rows:
         print(f"  {name:<{width}}  {figure}")
+
+
+def scrape(url: str, name: str) -> float:
+    """The sum of a metric's samples on a gateway's /metrics."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+    return sum(float(line.rpartition(" ")[2]) for line in found)
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep a process, with all its threads, on one core."""
+    subprocess.run(["taskset", "-a", "-cp", str(core), str(pid)], check=True, capture_output=True)
