@@ -7,16 +7,16 @@ matches. A column that the row does not carry never matches.
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from realtime_hub.changes import Absent, Row, Table, Value
-from realtime_hub.wire.comparison import key_for, like_is_certain, order_for
+from realtime_hub.wire.comparison import Comparison, KeyOf, comparison_of, like_is_certain
 from realtime_hub.wire.filters import Condition, Operator
+from realtime_hub.wire.patterns import like_matcher
 
-_Test: TypeAlias = Callable[[Value], bool | None]
+_Test: TypeAlias = Callable[[bytes | None], bool | None]
 """SQL's verdict on one value: true, false or unknown."""
 
 _ORDERED: Final[dict[Operator, Callable[[Any, Any], bool]]] = {
@@ -25,6 +25,7 @@ _ORDERED: Final[dict[Operator, Callable[[Any, Any], bool]]] = {
     Operator.GT: operator.gt,
     Operator.GTE: operator.ge,
 }
+_EQUALITY: Final = frozenset({Operator.EQ, Operator.NEQ, Operator.ISDISTINCT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,11 @@ class BoundFilter:
     _impossible: bool = False
 
     def matches(self, row: Row) -> bool:
-        """Whether all conditions hold that are not in `asked`."""
+        """Whether all conditions hold that are not in `asked`.
+
+        It is false too where the row lacks a column that a condition in `asked` reads, or has
+        a NULL there that makes it unknown: such a row need not be asked about.
+        """
         if self._impossible:
             return False
         for column, test, wanted in self._tests:
@@ -55,7 +60,8 @@ def bind_filter(conditions: Sequence[Condition], table: Table) -> BoundFilter:
     """Bind conditions whose values are in the form that their columns print.
 
     A condition on a column that the table does not have (any more) makes the filter match
-    nothing.
+    nothing. Where a column has got another type, so that a value is not of its form, the
+    condition is asked.
     """
     tests: list[tuple[int, _Test, bool]] = []
     asked: list[Condition] = []
@@ -64,48 +70,68 @@ def bind_filter(conditions: Sequence[Condition], table: Table) -> BoundFilter:
         column = table.index.get(condition.column)
         if column is None:
             return BoundFilter(None, (), (), _impossible=True)
-        test = _test(condition, table, column)
+        test = _test_for(condition, table, column)
         if test is None:
             asked.append(condition)
+            tests.append((column, _answerable(condition.operator), True))
             continue
         tests.append((column, test, not condition.negated))
-        if index_keys is None:
-            index_keys = _index_keys(condition, table, column)
+        keys = _index_keys(condition, table, column)
+        if keys is not None and (index_keys is None or len(keys) < len(index_keys[1])):
+            index_keys = column, keys
     return BoundFilter(index_keys, tuple(asked), tuple(tests))
 
 
-def _index_keys(
-    condition: Condition, table: Table, column: int
-) -> tuple[int, frozenset[Hashable]] | None:
+def _index_keys(condition: Condition, table: Table, column: int) -> frozenset[Hashable] | None:
     if condition.negated or condition.operator not in (Operator.EQ, Operator.IN):
         return None
-    key_of = key_for(table.columns[column], table.types)
-    if key_of is None:
+    if not condition.value and condition.operator is Operator.IN:
         return None
-    return column, frozenset(key_of(value.encode()) for value in _values(condition))
+    comparison = comparison_of(table, column)
+    keys = None if comparison is None else _keys(comparison, condition)
+    return None if keys is None else frozenset(keys)
 
 
-def _test(condition: Condition, table: Table, column: int) -> _Test | None:
+def _test_for(condition: Condition, table: Table, column: int) -> _Test | None:
     """The test for one condition; None if it must be asked."""
-    kind, facts, types = condition.operator, table.columns[column], table.types
+    kind = condition.operator
     if kind is Operator.IS:
         return _is_test(condition)
+    if kind is Operator.IN and not condition.value:
+        # `x = any('{}')` is false, and so its negation true, even of NULL.
+        return lambda value: False
     if kind is Operator.LIKE:
-        return _like_test(condition) if like_is_certain(facts, types) else None
-    key_of = order_for(facts, types) if kind in _ORDERED else key_for(facts, types)
-    if key_of is None or kind in (Operator.ILIKE, Operator.MATCH, Operator.IMATCH):
+        return _like_test(condition) if like_is_certain(table, column) else None
+    comparison = comparison_of(table, column)
+    keys = None if comparison is None else _keys(comparison, condition)
+    if comparison is None or keys is None:
         return None
-    keys = [key_of(value.encode()) for value in _values(condition)]
     if kind is Operator.IN:
-        return _membership_test(key_of, frozenset(keys))
-    if kind in _ORDERED:
-        return _order_test(key_of, _ORDERED[kind], keys[0])
-    return _equality_test(key_of, kind, keys[0])
+        return _membership_test(comparison.key, frozenset(keys))
+    if kind in _EQUALITY:
+        return _equality_test(comparison.key, kind, keys[0])
+    if kind in _ORDERED and comparison.ordered:
+        return _order_test(comparison.key, _ORDERED[kind], keys[0])
+    return None
 
 
-def _values(condition: Condition) -> tuple[str, ...]:
+def _keys(comparison: Comparison, condition: Condition) -> list[Hashable] | None:
+    """The keys of a condition's values; None if one is not as its column prints it."""
     value = condition.value
-    return value if isinstance(value, tuple) else (value,)
+    texts = [text.encode() for text in ((value,) if isinstance(value, str) else value)]
+    if not all(comparison.printed(text) for text in texts):
+        return None
+    try:
+        return [comparison.key(text) for text in texts]
+    except OverflowError:  # a float8's text on a column that has become float4
+        return None
+
+
+def _answerable(kind: Operator) -> _Test:
+    """Whether there is anything to ask: every operator but these two is unknown of NULL."""
+    if kind in (Operator.IS, Operator.ISDISTINCT):
+        return lambda value: True
+    return lambda value: value is not None
 
 
 def _is_test(condition: Condition) -> _Test:
@@ -115,24 +141,15 @@ def _is_test(condition: Condition) -> _Test:
     return lambda value: value == wanted
 
 
-def _membership_test(key_of: Callable[[bytes], Hashable], keys: frozenset[Hashable]) -> _Test:
-    # `x = any('{}')` is false, and so its negation true, even of NULL.
-    nothing = None if keys else False
-
-    def test(value: Value) -> bool | None:
-        return key_of(value) in keys if isinstance(value, bytes) else nothing
-
-    return test
+def _membership_test(key_of: KeyOf, keys: frozenset[Hashable]) -> _Test:
+    return lambda value: None if value is None else key_of(value) in keys
 
 
-def _order_test(key_of: Callable[[bytes], Any], holds: Callable[..., bool], key: Any) -> _Test:
-    def test(value: Value) -> bool | None:
-        return holds(key_of(value), key) if isinstance(value, bytes) else None
-
-    return test
+def _order_test(key_of: KeyOf, holds: Callable[[Any, Any], bool], key: Any) -> _Test:
+    return lambda value: None if value is None else holds(key_of(value), key)
 
 
-def _equality_test(key_of: Callable[[bytes], Hashable], kind: Operator, key: Hashable) -> _Test:
+def _equality_test(key_of: KeyOf, kind: Operator, key: Hashable) -> _Test:
     equal_means = kind is Operator.EQ
     null_means = True if kind is Operator.ISDISTINCT else None
 
@@ -145,34 +162,7 @@ def _equality_test(key_of: Callable[[bytes], Hashable], kind: Operator, key: Has
 
 
 def _like_test(condition: Condition) -> _Test | None:
-    """LIKE as a row of fixed-width pieces between `%`, each found as far left as possible.
-
-    A backslash escapes, and at the pattern's end is an error: such patterns are asked.
-    """
-    pattern = str(condition.value)
-    if "\\" in pattern:
+    matcher = like_matcher(str(condition.value))
+    if matcher is None:
         return None
-    first, *rest = [_piece(piece) for piece in pattern.split("%")]
-
-    def test(value: Value) -> bool | None:
-        if not isinstance(value, bytes):
-            return None
-        text = value.decode()
-        if not rest:
-            return first.fullmatch(text) is not None
-        found = first.match(text)
-        for piece in rest[:-1]:
-            if found is None:
-                return False
-            found = piece.search(text, found.end())
-        if found is None:
-            return False
-        tail = max(found.end(), len(text) - widths)
-        return rest[-1].fullmatch(text, tail) is not None
-
-    widths = len(pattern.rpartition("%")[2])
-    return test
-
-
-def _piece(text: str) -> re.Pattern[str]:
-    return re.compile("".join("." if c == "_" else re.escape(c) for c in text), re.DOTALL)
+    return lambda value: None if value is None else matcher(value)

@@ -1,80 +1,95 @@
 """Comparing column values as PostgreSQL does, from their text alone, where that is certain.
 
-A key is a Python value made from a column's text: keys are equal, and for types in order
-keys are sorted, exactly as PostgreSQL holds of the values (documentation, "Data Types";
-checked against a server by tests/property/test_filters.py).
+A key is a Python value made from a column's text: two keys are equal exactly when PostgreSQL
+holds the values equal, and for types in order the keys sort as the values do (documentation,
+"Data Types"; checked against a server by tests/property/test_filters.py). The text must be
+what a session with DateStyle ISO, TimeZone UTC and bytea_output hex prints, in a database
+whose encoding is UTF8.
 """
 
 from __future__ import annotations
 
+import re
+import struct
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
-from realtime_hub.changes import Collation, Column, PgType, Table, TypeKind, Types
+from realtime_hub.changes import Collation, PgType, Table, TypeKind, Types
+from realtime_hub.wire.pgbuiltin import BUILTIN_TYPES
 
-KeyOf: TypeAlias = Callable[[bytes], Hashable]
-OrderOf: TypeAlias = Callable[[bytes], Any]
-"""Keys that can be ordered among themselves."""
+KeyOf: TypeAlias = Callable[[bytes], Any]
 
-_TEXT_OIDS: Final = frozenset({25, 1043, 1042, 19})  # text, varchar, bpchar, name
 _BPCHAR: Final = 1042
+_TEXT_OIDS: Final = frozenset({25, 1043, _BPCHAR, 19})  # 19: name
 _LIKE_OIDS: Final = frozenset({25, 1043})
 _FAR: Final = 1 << 40  # beyond every year that PostgreSQL knows
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How the values of one column compare.
+
+    key: a value's text to its key. ordered: whether keys sort as values do. printed: whether
+    text is what the type prints, so that its key is certain; other text may stand for a value
+    too, or for none, and PostgreSQL must say which.
+    """
+
+    key: KeyOf
+    ordered: bool
+    printed: Callable[[bytes], object]
+
+
+def equality_key(table: Table, column: int) -> Callable[[bytes], Hashable] | None:
+    """How to tell a column's values apart; None where only PostgreSQL can."""
+    comparison = comparison_of(table, column)
+    return None if comparison is None else comparison.key
+
+
+def comparison_of(table: Table, column: int) -> Comparison | None:
+    """How a column's values compare; None where only PostgreSQL knows.
+
+    Labels of an enum may be added and renamed without a word in the stream, so their order is
+    PostgreSQL's affair, and so is a label that the Table does not know.
+    """
+    facts = table.columns[column]
+    base = base_type(table.types, facts.type_oid)
+    if base is None:
+        return None
+    if base.kind is TypeKind.ENUM:
+        labels = frozenset(label.encode() for label in base.labels)
+        return Comparison(bytes, False, labels.__contains__)
+    if base.oid not in _TEXT_OIDS:
+        return _EXACT.get(base.oid)
+    if not table.known or facts.collation is Collation.NONDETERMINISTIC:
+        return None
+    ordered = facts.collation is Collation.BYTES
+    return Comparison(_unpadded if base.oid == _BPCHAR else bytes, ordered, _anything)
+
+
+def like_is_certain(table: Table, column: int) -> bool:
+    """Whether LIKE on this column compares characters and nothing else."""
+    facts = table.columns[column]
+    base = base_type(table.types, facts.type_oid)
+    if base is None or base.oid not in _LIKE_OIDS:
+        return False
+    return table.known and facts.collation is not Collation.NONDETERMINISTIC
+
+
 def base_type(types: Types, oid: int) -> PgType | None:
     """The type itself, or what a domain stands for in the end; None if it is not known."""
-    found = types.get(oid)
+    found = types.get(oid) or BUILTIN_TYPES.get(oid)
     while found is not None and found.kind is TypeKind.DOMAIN:
-        found = types.get(found.base)
+        found = types.get(found.base) or BUILTIN_TYPES.get(found.base)
     return found
 
 
-def equality_key(table: Table, column: int) -> KeyOf | None:
-    """How to tell a column's values apart; None where only PostgreSQL can."""
-    return key_for(table.columns[column], table.types)
+def _anything(_text: bytes) -> bool:
+    return True
 
 
-def key_for(column: Column, types: Types) -> KeyOf | None:
-    """As `equality_key`, for a column and the types it is made of."""
-    kind = base_type(types, column.type_oid)
-    if kind is None or column.collation is Collation.NONDETERMINISTIC:
-        return None
-    if kind.kind is TypeKind.ENUM:
-        return _as_it_is
-    if kind.oid == _BPCHAR:
-        return _without_padding
-    return _as_it_is if kind.oid in _TEXT_OIDS else _EXACT.get(kind.oid)
-
-
-def order_for(column: Column, types: Types) -> OrderOf | None:
-    """How to order a column's values; None where only PostgreSQL can.
-
-    Labels of an enum may be added and renamed at any time, so their order is asked for.
-    """
-    kind = base_type(types, column.type_oid)
-    if kind is None or kind.kind is TypeKind.ENUM:
-        return None
-    if kind.oid in _TEXT_OIDS:
-        if column.collation is not Collation.BYTES:
-            return None
-        return _without_padding if kind.oid == _BPCHAR else _as_it_is
-    return _EXACT.get(kind.oid)
-
-
-def like_is_certain(column: Column, types: Types) -> bool:
-    """Whether LIKE on this column compares characters and nothing else."""
-    kind = base_type(types, column.type_oid)
-    certain = column.collation is not Collation.NONDETERMINISTIC
-    return kind is not None and kind.oid in _LIKE_OIDS and certain
-
-
-def _as_it_is(text: bytes) -> bytes:
-    return text
-
-
-def _without_padding(text: bytes) -> bytes:
+def _unpadded(text: bytes) -> bytes:
     return text.rstrip(b" ")
 
 
@@ -88,9 +103,16 @@ def _numeric(text: bytes) -> tuple[int, Decimal]:
     return (1, Decimal(0)) if value.is_nan() else (0, value)
 
 
-def _float(text: bytes) -> tuple[int, float]:
+def _double(text: bytes) -> tuple[int, float]:
+    """NaN as with numeric; negative zero equals zero."""
     value = float(text)
     return (1, 0.0) if value != value else (0, value)
+
+
+def _single(text: bytes) -> tuple[int, float]:
+    """float4: what is printed is the shortest text, the value is what it rounds to."""
+    nan, value = _double(text)
+    return nan, struct.unpack("f", struct.pack("f", value))[0]
 
 
 def _moment(text: bytes) -> tuple[int, bytes]:
@@ -106,19 +128,30 @@ def _moment(text: bytes) -> tuple[int, bytes]:
     return int(year), rest.removesuffix(b"+00")
 
 
-_EXACT: Final[dict[int, OrderOf]] = {
-    16: _boolean,
-    17: _as_it_is,  # bytea, in hex
-    20: int,
-    21: int,
-    23: int,
-    26: int,  # oid
-    700: _float,
-    701: _float,
-    1082: _moment,
-    1083: _as_it_is,  # time: fixed width, and fractions sort as text
-    1114: _moment,
-    1184: _moment,
-    1700: _numeric,
-    2950: _as_it_is,  # uuid
+_FRACTION: Final = rb"(?:\.\d{0,5}[1-9])?"
+_DATE: Final = rb"\d{4,7}-\d\d-\d\d"
+_TIME: Final = rb"\d\d:\d\d:\d\d" + _FRACTION
+
+
+def _exact(key: KeyOf, printed: bytes) -> Comparison:
+    return Comparison(key, True, re.compile(printed).fullmatch)
+
+
+_INTEGER: Final = _exact(int, rb"-?\d{1,20}")
+
+_EXACT: Final[dict[int, Comparison]] = {
+    16: _exact(_boolean, rb"[tf]"),
+    17: _exact(bytes, rb"\\x(?:[0-9a-f]{2})*"),  # bytea: hexadecimal sorts as its bytes do
+    20: _INTEGER,
+    21: _INTEGER,
+    23: _INTEGER,
+    26: _INTEGER,  # oid
+    700: _exact(_single, rb"-?(?:\d+(?:\.\d+)?(?:e[-+]\d{2,3})?|Infinity)|NaN"),
+    701: _exact(_double, rb"-?(?:\d+(?:\.\d+)?(?:e[-+]\d{2,3})?|Infinity)|NaN"),
+    1082: _exact(_moment, _DATE + rb"(?: BC)?|-?infinity"),
+    1083: _exact(bytes, _TIME),  # of fixed width, and a fraction sorts as text
+    1114: _exact(_moment, _DATE + b" " + _TIME + rb"(?: BC)?|-?infinity"),
+    1184: _exact(_moment, _DATE + b" " + _TIME + rb"\+00(?: BC)?|-?infinity"),
+    1700: _exact(_numeric, rb"-?(?:\d+(?:\.\d+)?|Infinity)|NaN"),
+    2950: _exact(bytes, rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
 }
