@@ -76,6 +76,15 @@ class Reading:
         await self.until(lambda: len(self.changes) >= number)
         return self.changes
 
+    async def committed(self, number: int) -> int:
+        """Wait for that many changes and for the LSN that confirms them all."""
+        lsn = (await self.count(number))[-1].position.lsn
+        await self.until(lambda: self._confirmable() > lsn)
+        return self._confirmable()
+
+    def _confirmable(self) -> int:
+        return max((batch.confirmable for batch in self.batches), default=0)
+
     async def _read(self, source: Source) -> None:
         async for batch in source.batches():
             self.batches.append(batch)

@@ -1,6 +1,6 @@
-"""One connection to a walsender: psycopg's `pq` level under asyncio.
+"""Connections at the level of libpq under asyncio, for what psycopg's own do not offer.
 
-psycopg's own connections have no replication API; libpq's COPY_BOTH functions do
+Those have no replication API, and leak when cancelled while connecting; libpq has COPY_BOTH
 (documentation, "Streaming Replication Protocol" and libpq's "Asynchronous Command Processing").
 """
 
@@ -53,8 +53,8 @@ class CommandError(SourceError):
         return f"{self.message} (SQLSTATE {self.sqlstate})"
 
 
-class ReplicationConnection:
-    """A connection in replication mode; not safe for concurrent use, except `send`.
+class Connection:
+    """One connection to PostgreSQL; not safe for concurrent use, except `send`.
 
     Every method raises DatabaseUnreachableError once the connection is lost.
     """
@@ -67,17 +67,16 @@ class ReplicationConnection:
         pgconn.notice_handler = self._notice
 
     @classmethod
-    async def open(
-        cls, dsn: str, *, wal_sender_timeout: float, connect_timeout: float
-    ) -> ReplicationConnection:
-        """Connect; cancelling leaves nothing behind. Times are in seconds.
+    async def open(cls, conninfo: str, *, connect_timeout: float) -> Connection:
+        """Connect within `connect_timeout` seconds; cancelling leaves nothing behind.
+
+        For the replication commands use what `replication_conninfo` returns.
 
         Raises DatabaseUnreachableError.
         """
         try:
             async with asyncio.timeout(connect_timeout):
-                conninfo = await _resolved(replication_conninfo(dsn, wal_sender_timeout))
-                return cls(await _connect(conninfo))
+                return cls(await _connect(await _resolved(conninfo)))
         except (TimeoutError, psycopg.Error, OSError) as error:
             reason = str(error).strip() or f"no connection within {connect_timeout:g} s"
             raise DatabaseUnreachableError(reason) from error

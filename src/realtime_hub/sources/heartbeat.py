@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import psycopg
 import structlog
+
+from realtime_hub.errors import DatabaseUnreachableError
+from realtime_hub.sources.connection import CommandError, Connection, string
 
 log = structlog.get_logger(__name__)
 
@@ -29,21 +31,24 @@ async def beat(dsn: str, every: float) -> None:
     while True:
         try:
             await _beat_connected(dsn, every)
-        except psycopg.Error as error:
+        except CommandError as error:
             if error.sqlstate in _REFUSED:
                 log.info("heartbeat_refused", sqlstate=error.sqlstate)
                 return
+            log.warning("heartbeat_failed", error=str(error))
+        except DatabaseUnreachableError as error:
+            # The stream's own log says when it comes and goes; this one speaks up once.
             if reachable:
-                log.info("heartbeat_lost", sqlstate=error.sqlstate)
+                log.info("heartbeat_lost", error=str(error))
             reachable = False
         await asyncio.sleep(every)
 
 
 async def _beat_connected(dsn: str, every: float) -> None:
-    connection = await psycopg.AsyncConnection.connect(
-        dsn, autocommit=True, fallback_application_name="realtime-hub heartbeat"
-    )
-    async with connection:
+    connection = await Connection.open(dsn, connect_timeout=max(every, 5.0))
+    try:
         while True:
-            await connection.execute("SELECT pg_logical_emit_message(false, %s, '')", (PREFIX,))
+            await connection.query(f"SELECT pg_logical_emit_message(false, {string(PREFIX)}, '')")
             await asyncio.sleep(every)
+    finally:
+        connection.close()

@@ -14,7 +14,7 @@ from realtime_hub.changes import Change, LogicalMessage, ReplicaIdentity, Row, T
 from realtime_hub.errors import DatabaseUnreachableError
 from realtime_hub.hub.ports import Batch
 from realtime_hub.sources.backoff import Backoff
-from realtime_hub.sources.connection import ReplicationConnection
+from realtime_hub.sources.connection import Connection
 from realtime_hub.wire.pgoutput import Relation, decode
 from realtime_hub.wire.replication import (
     POSTGRES_EPOCH,
@@ -80,7 +80,7 @@ class Session:
 
     def __init__(
         self,
-        connection: ReplicationConnection,
+        connection: Connection,
         transactions: Transactions,
         describer: Describer,
         progress: Progress,

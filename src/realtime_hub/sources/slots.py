@@ -6,16 +6,26 @@ Documentation: "Streaming Replication Protocol" (CREATE_REPLICATION_SLOT, IDENTI
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
-from realtime_hub.errors import NotFitError, PublicationMissingError, SlotInUseError, SlotLostError
+from realtime_hub.errors import (
+    NotFitError,
+    PublicationMissingError,
+    SettingsError,
+    SlotInUseError,
+    SlotLostError,
+)
 from realtime_hub.lsn import format_lsn, parse_lsn
 from realtime_hub.sources.connection import (
     CommandError,
-    ReplicationConnection,
+    Connection,
     identifier,
     string,
 )
+
+_SLOT_NAME: Final = re.compile(r"[a-z0-9_]{1,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +44,25 @@ class StreamOrigin:
 
 @dataclass(frozen=True, slots=True)
 class SlotRequest:
-    """create: make the slot if it does not exist."""
+    """create: make the slot if it does not exist.
+
+    Raises SettingsError for a slot name that PostgreSQL would refuse.
+    """
 
     slot: str
     publication: str
     temporary: bool
     create: bool
 
+    def __post_init__(self) -> None:
+        if not _SLOT_NAME.fullmatch(self.slot):
+            raise SettingsError(
+                f"{self.slot!r} can't name a replication slot: use 1 to 63 lower-case letters,"
+                " digits and underscores"
+            )
 
-async def prepare(
-    connection: ReplicationConnection, request: SlotRequest, confirmed: int
-) -> StreamOrigin:
+
+async def prepare(connection: Connection, request: SlotRequest, confirmed: int) -> StreamOrigin:
     """Check the server and the publication, then find or make the slot.
 
     confirmed: the LSN that was confirmed to the slot before, 0 if nothing was. The slot must
@@ -69,7 +87,7 @@ async def prepare(
     return StreamOrigin(str(system_identifier), int(timeline or 0), lsn, found is None)
 
 
-async def _check_server(connection: ReplicationConnection) -> None:
+async def _check_server(connection: Connection) -> None:
     ((wal_level,),) = await connection.query("SELECT current_setting('wal_level')")
     if wal_level != "logical":
         raise NotFitError(
@@ -78,7 +96,7 @@ async def _check_server(connection: ReplicationConnection) -> None:
         )
 
 
-async def _check_publication(connection: ReplicationConnection, publication: str) -> None:
+async def _check_publication(connection: Connection, publication: str) -> None:
     found = await connection.query(
         f"SELECT FROM pg_catalog.pg_publication WHERE pubname = {string(publication)}"
     )
@@ -86,7 +104,7 @@ async def _check_publication(connection: ReplicationConnection, publication: str
         raise PublicationMissingError(f"publication {identifier(publication)} does not exist")
 
 
-async def _existing(connection: ReplicationConnection, slot: str) -> int | None:
+async def _existing(connection: Connection, slot: str) -> int | None:
     """The slot's confirmed LSN; None if there is no such slot."""
     rows = await connection.query(
         "SELECT plugin, database = current_database(), wal_status, confirmed_flush_lsn"  # noqa: S608
@@ -105,7 +123,7 @@ async def _existing(connection: ReplicationConnection, slot: str) -> int | None:
     return parse_lsn(confirmed) if confirmed else 0
 
 
-async def _create(connection: ReplicationConnection, request: SlotRequest, confirmed: int) -> int:
+async def _create(connection: Connection, request: SlotRequest, confirmed: int) -> int:
     if confirmed or not request.create:
         raise SlotLostError(f"replication slot {identifier(request.slot)} does not exist")
     kind = "TEMPORARY LOGICAL" if request.temporary else "LOGICAL"
@@ -122,10 +140,6 @@ def _creation_error(error: CommandError) -> Exception:
     match error.sqlstate:
         case "42710":  # duplicate_object: another process was faster, or has not let go yet
             return SlotInUseError(error.message)
-        case "42602":  # invalid_name
-            return NotFitError(
-                error.message, "Use lower-case letters, digits and underscores for the slot"
-            )
         case "42501":  # insufficient_privilege
             return NotFitError(error.message, "Run `alter role <name> with replication`")
         case "53400":  # configuration_limit_exceeded

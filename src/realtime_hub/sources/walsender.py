@@ -19,7 +19,7 @@ from realtime_hub.hub.ports import Batch, SourceState
 from realtime_hub.sources.backoff import Backoff
 from realtime_hub.sources.connection import (
     CommandError,
-    ReplicationConnection,
+    Connection,
     replication_conninfo,
 )
 from realtime_hub.sources.heartbeat import beat
@@ -81,8 +81,8 @@ class WalsenderSource:
         connect_timeout: float = 10.0,
         max_retry_delay: float = 10.0,
     ) -> None:
-        replication_conninfo(dsn, wal_sender_timeout)  # a DSN that makes no sense fails here
         self._dsn = dsn
+        self._conninfo = replication_conninfo(dsn, wal_sender_timeout)
         self._request = SlotRequest(slot, publication, temporary, create)
         self._describer = describer
         self._epoch = epoch
@@ -147,11 +147,7 @@ class WalsenderSource:
 
     async def _connect(self) -> Session:
         self._state = SourceState.CONNECTING
-        connection = await ReplicationConnection.open(
-            self._dsn,
-            wal_sender_timeout=self._wal_sender_timeout,
-            connect_timeout=self._connect_timeout,
-        )
+        connection = await Connection.open(self._conninfo, connect_timeout=self._connect_timeout)
         try:
             origin = await prepare(connection, self._request, self._known_lsn())
             self._check_same_stream(origin)
@@ -175,7 +171,7 @@ class WalsenderSource:
         first = 0 if self._origin is None else self._origin.confirmed_lsn
         return max(first, self._progress.confirmed_lsn)
 
-    async def _start(self, connection: ReplicationConnection) -> None:
+    async def _start(self, connection: Connection) -> None:
         try:
             await connection.start(self._request.slot, self._request.publication)
         except CommandError as error:
