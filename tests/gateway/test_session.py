@@ -14,21 +14,17 @@ from realtime_hub.errors import (
     TableNotPublishedError,
     TokenSignatureError,
 )
-from realtime_hub.gateway.limits import CloseCode, GatewaySettings
-from realtime_hub.gateway.session import (
-    TRANSITIONS,
-    VERIFY_GRACE,
+from realtime_hub.gateway.effects import (
     Close,
     Effect,
-    Event,
     LeaveChannel,
     Release,
     Send,
-    Session,
     StartJoin,
     StartVerify,
-    State,
 )
+from realtime_hub.gateway.limits import CloseCode, GatewaySettings
+from realtime_hub.gateway.session import TRANSITIONS, VERIFY_GRACE, Event, Session, State
 from realtime_hub.wire.phoenix import Message, Version
 
 TOPIC = "realtime:room"

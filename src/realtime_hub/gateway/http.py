@@ -47,8 +47,8 @@ _CORS: Final = {
 class Gateway:
     """Serves the Supabase Realtime protocol.
 
-    source_state and stats are asked at each readiness probe and statistics request; routes
-    are added to the server's own, which come first.
+    source_state and stats are asked at each readiness probe and statistics request. routes
+    (of a web page, say) are added after the server's own.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Gateway:
         self._metrics = metrics
         self._routes = routes
         self._connections: set[Connection] = set()
-        self._shaking = 0  # handshakes under way, counted with the connections
+        self._open = 0  # connections, and handshakes that may become some
         self._greetings: dict[web.RequestHandler, float] = {}
         self._draining = False
         self._server: asyncio.Server | None = None
@@ -181,11 +181,11 @@ class Gateway:
         refusal = self._refusal(request)
         if refusal is not None:
             return self._refuse(*refusal)
-        self._shaking += 1
+        self._open += 1
         try:
             return await self._shake(request)
         finally:
-            self._shaking -= 1
+            self._open -= 1
 
     async def _shake(self, request: web.Request) -> web.StreamResponse:
         token = request.headers.get("x-api-key") or request.query.get("apikey", "")
@@ -223,13 +223,11 @@ class Gateway:
             services, ws, transport, version=version, token=token, identity=identity
         )
         self._connections.add(connection)
-        self._shaking -= 1
         try:
             if self._draining:
                 connection.drain()
             await connection.run()
         finally:
-            self._shaking += 1  # the caller counts down
             self._connections.discard(connection)
 
     def _refusal(self, request: web.Request) -> tuple[int, str] | None:
@@ -240,7 +238,7 @@ class Gateway:
             return 403, "Origin not allowed"
         if request.query.get("vsn", Version.V1) not in tuple(Version):
             return 403, "Unsupported vsn, expected 1.0.0 or 2.0.0"
-        if len(self._connections) + self._shaking >= self._settings.max_connections:
+        if self._open >= self._settings.max_connections:
             return 429, "Too many connected users"
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return 426, "Expected a WebSocket handshake"

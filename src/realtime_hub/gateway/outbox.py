@@ -57,7 +57,7 @@ class Flusher:
         for outbox in dirty:
             frames = outbox.take()
             if not frames:
-                continue
+                continue  # written early, or closed
             if frames != last:
                 data, last = _join(frames, joined), frames
             outbox.write(data, len(frames))

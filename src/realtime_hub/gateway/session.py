@@ -26,6 +26,15 @@ from realtime_hub.errors import (
     TooManyJoinsError,
     TopicNameRequiredError,
 )
+from realtime_hub.gateway.effects import (
+    Close,
+    Effect,
+    LeaveChannel,
+    Release,
+    Send,
+    StartJoin,
+    StartVerify,
+)
 from realtime_hub.gateway.limits import CloseCode, GatewaySettings, RateWindow
 from realtime_hub.wire import joins, phoenix
 from realtime_hub.wire.joins import JoinRequest
@@ -75,62 +84,6 @@ TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Queue a WebSocket frame."""
-
-    frame: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class StartJoin:
-    """Verify the token and join; changes of this topic are held back until `Release`.
-
-    Work of an earlier attempt on the topic is given up. End with `join_accepted` or
-    `join_refused`.
-    """
-
-    topic: str
-    attempt: int
-    request: JoinRequest
-    token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """The join's reply is queued: let the held changes of this topic follow."""
-
-    topic: str
-
-
-@dataclass(frozen=True, slots=True)
-class StartVerify:
-    """Verify a newer token and check the topic's bindings again under its identity.
-
-    End with `token_accepted`, `token_refused` or `failed`.
-    """
-
-    topic: str
-    attempt: int
-    token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class LeaveChannel:
-    """Give up the topic's work and its bindings; nothing more is sent for it."""
-
-    topic: str
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Send what is queued and close the connection."""
-
-    code: CloseCode
-    reason: str
-
-
-Effect: TypeAlias = Send | StartJoin | Release | StartVerify | LeaveChannel | Close
 Refusals: TypeAlias = Sequence[SubscriptionError | None]
 
 

@@ -19,21 +19,20 @@ from realtime_hub.errors import (
     TokenExpiredError,
 )
 from realtime_hub.gateway.channel import RemoteChannel, all_refusals, hub_bindings
+from realtime_hub.gateway.effects import (
+    Close,
+    Effect,
+    LeaveChannel,
+    Release,
+    Send,
+    StartJoin,
+    StartVerify,
+)
 from realtime_hub.gateway.limits import CloseCode, GatewaySettings
 from realtime_hub.gateway.metrics import GatewayMetrics
 from realtime_hub.gateway.outbox import Flusher, Outbox
 from realtime_hub.gateway.ports import Admission, TokenVerifier
-from realtime_hub.gateway.session import (
-    Close,
-    Effect,
-    LeaveChannel,
-    Refusals,
-    Release,
-    Send,
-    Session,
-    StartJoin,
-    StartVerify,
-)
+from realtime_hub.gateway.session import Refusals, Session
 from realtime_hub.identity import Identity
 from realtime_hub.wire.joins import JoinRequest
 from realtime_hub.wire.phoenix import Opcode, Version, decode, decode_binary, websocket_frame
