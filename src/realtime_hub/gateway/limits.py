@@ -29,7 +29,7 @@ class GatewaySettings:
     max_joins_per_second: of one connection, averaged over a minute. max_queued_bytes: what may
     wait for one socket before it is closed as too slow. idle_timeout: without an inbound frame.
     handshake_timeout: until the first request of a TCP connection is complete.
-    allowed_origins: exact values of the Origin header; None for any.
+    allowed_origins: exact values of the Origin header, in lower case; None for any.
     """
 
     max_connections: int = 10_000
