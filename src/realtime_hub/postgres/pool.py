@@ -68,6 +68,8 @@ class Pool:
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if not _is_unreachable(error):
                 raise
+            # The server has gone, and with it all connections that wait in the pool.
+            await self._pool.drain()
             raise DatabaseUnreachableError(_first_line(error)) from error
 
     async def aclose(self) -> None:
