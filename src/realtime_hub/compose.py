@@ -58,13 +58,7 @@ class Service:
         self._auth_pool = await self._pool(settings.authorization_connections, "authorization")
         self._catalog = PostgresCatalog(self._catalog_pool, settings.publication)
         self._oracle = PostgresFilterOracle(self._catalog_pool)
-        self._authorizer = PostgresAuthorizer(
-            self._auth_pool,
-            deletes=settings.deletes,
-            statement_timeout=settings.policy_timeout,
-            patience=settings.policy_patience,
-            poll_interval=settings.membership_poll,
-        )
+        self._authorizer = PostgresAuthorizer(self._auth_pool)
         self._registry = Registry()
         self._membership = Membership(
             self._registry, self._authorizer, self._catalog, self._oracle
@@ -79,7 +73,6 @@ class Service:
         )
         self._pipeline = Pipeline(self._source, self._log, self._authorizer, self._dispatcher)
         self._gateway = self._make_gateway()
-        await self._authorizer.start()
         self.port = await self._gateway.start(settings.host, settings.port)
         self._supervisor.start("pipeline", self._pipeline.run())
         self._supervisor.start(
@@ -98,7 +91,6 @@ class Service:
             await self._supervisor.stop()
             await self._source.aclose()
             await self._log.aclose()
-            await self._authorizer.aclose()
             await self._oracle.aclose()
         while self._pools:
             await self._pools.pop().aclose()
