@@ -1,0 +1,49 @@
+# `make demo` and `make test` do all set-up; they need Python 3.11 or newer (and Node for some tests).
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+
+.PHONY: demo test check faults bench conformance install lock clean
+
+demo: install ## start a database, a gateway and a call centre's load, and say what to open
+	$(RUN)/realtime-hub demo
+
+test: $(VENV)/.dev ## run the tests, but for the slow ones
+	$(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults"
+
+check: $(VENV)/.dev ## what CI runs beside the tests
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+	$(RUN)/codespell
+
+faults: $(VENV)/.dev ## run the slow and the fault tests
+	$(RUN)/python -m pytest -m "slow or faults"
+
+bench: $(VENV)/.dev ## measure; figures are ratios, see bench/README.md (takes about ten minutes)
+	$(RUN)/python -m bench.drain
+	$(RUN)/python -m bench.fanout
+	$(RUN)/python -m bench.latency
+
+conformance: $(VENV)/.dev ## compare with what Supabase's own functions answered; prints a table
+	$(RUN)/python -m pytest tests/conformance
+
+install: $(VENV)/.demo ## leave the executable at .venv/bin/realtime-hub
+
+lock: $(VENV)/.dev ## pin all dependencies anew
+	requirements/lock
+
+clean: ## remove what was installed and made
+	rm -rf $(VENV) .cache bench/out
+
+$(VENV)/.demo: requirements/demo.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --require-hashes -r requirements/demo.txt
+	$(RUN)/pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.demo
+	$(RUN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	touch $@
