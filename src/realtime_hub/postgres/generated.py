@@ -104,7 +104,7 @@ class Generation:
         async with pool.connection() as connection:
             # Raw: columns may have percent signs in their names.
             cursor = psycopg.AsyncRawCursor(connection)
-            await cursor.execute(self.query, [list(range(len(rows))), *texts])
+            await cursor.execute(self.query, [list(range(len(rows))), *texts], prepare=False)
             result = cursor.pgresult
         if result is None:
             return []
