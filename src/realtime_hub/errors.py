@@ -7,7 +7,7 @@ Nothing here may hold a secret or a token: texts reach logs and clients.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class RealtimeHubError(Exception):
@@ -78,6 +78,15 @@ class FrameError(WireError):
 
     def __str__(self) -> str:
         return f"malformed frame: {self.reason}"
+
+
+class CursorError(WireError):
+    """A cursor that was not signed with this key: altered, foreign or of another version."""
+
+    code = "InvalidCursor"
+
+    def __str__(self) -> str:
+        return "not a cursor of this server"
 
 
 # What a client asked for and can't have.
@@ -316,13 +325,37 @@ class SettingsError(RealtimeHubError):
 
 
 class PositionGoneError(RealtimeHubError):
-    """Changes after this Position are no longer kept; `reason` says why."""
+    """Changes after this Position can't all be had any more.
+
+    `reason` is stable: "retention" (too old, or too much came since), "epoch" (the LSN line
+    broke), "corrupt" (the log's file is damaged there).
+    """
 
     code = "PositionGone"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: Literal["retention", "epoch", "corrupt"]) -> None:
         super().__init__(reason)
         self.reason = reason
 
     def __str__(self) -> str:
-        return self.reason
+        return f"changes after this position are no longer kept ({self.reason})"
+
+
+class ChangeLogError(RealtimeHubError):
+    """The log can't be opened as things are; `reason` is what the system said."""
+
+    code = "LogUnavailable"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the change log {self.path} can't be opened: {self.reason}"
+
+
+class ChangeLogInUseError(ChangeLogError):
+    """Another process has the log open."""
+
+    code = "LogInUse"

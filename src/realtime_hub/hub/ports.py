@@ -60,30 +60,108 @@ class Source(Protocol):
     async def aclose(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class LogStatistics:
+    """What a ChangeLog holds at one moment.
+
+    changes, bytes: kept, on disk where there is one. oldest_commit: commit time of the oldest
+    of them, microseconds since the Unix epoch. waiting, waiting_bytes: appended and not yet
+    durable (the bytes are an estimate). syncs: times the storage was made durable.
+    error: why the storage can't be written now, in the system's words.
+    """
+
+    changes: int = 0
+    bytes: int = 0
+    oldest_commit: int | None = None
+    waiting: int = 0
+    waiting_bytes: int = 0
+    syncs: int = 0
+    error: str | None = None
+
+
 class ChangeLog(Protocol):
     """Keeps changes in commit order so that they can be read again.
 
-    Atomicity: a batch is kept whole or not at all. `append` never blocks and never fails;
-    trouble with the storage shows in `sync`, which is tried again.
-    Closing: whoever made the log calls `aclose`; what `sync` has answered for survives it.
+    Ordering: Positions grow and belong to `epoch`; a log may refuse what does not with a
+    ValueError. `head` is right after reopening (it is then `durable`), so whoever appends
+    drops changes at or before `head`: a slot repeats what was durable and not yet confirmed.
+    Atomicity: one append is seen by `read` at once and whole. What survives a crash is a
+    prefix of what was appended, never less than what `sync` has answered for.
+    Blocking: `append` never blocks and never fails for the storage's sake. Trouble with the
+    storage shows in `statistics`, `sync` does not return meanwhile, and what waits is kept in
+    memory; `room` is what holds the stream back then. All is tried again until it passes.
+    Retention: the oldest are dropped by age and size, and `floor` moves.
+    Threads: every method is called on the event loop's thread.
+    Closing: whoever made the log calls `aclose`, once, after reading and appending have ended.
     """
 
     @property
+    def epoch(self) -> int:
+        """The epoch that appended Positions must carry; grows each time one begins."""
+
+    @property
     def head(self) -> Position | None:
-        """The last Position appended; None while empty."""
+        """The last Position appended; None while the epoch has none."""
 
-    def append(self, batch: Batch) -> None: ...
+    @property
+    def durable(self) -> Position | None:
+        """The last Position that would survive a crash now; at most `head`."""
 
-    async def sync(self) -> int:
-        """Wait for something new, make it durable, and return the LSN that may be confirmed."""
+    @property
+    def durable_lsn(self) -> int:
+        """The LSN that may be confirmed; 0 while none is known.
 
-    def read(self, after: Position, tables: Collection[TableName]) -> AsyncIterator[Change]:
-        """The kept changes of these tables after a Position, in order.
-
-        Raises PositionGoneError at the first step if changes after it are no longer kept.
+        It survives with the changes. A slot confirmed beyond it was read by somebody else:
+        changes are missing, and `begin_epoch` is due.
         """
 
-    async def aclose(self) -> None: ...
+    @property
+    def floor(self) -> Position:
+        """Reading after this Position, or any later one, is complete."""
+
+    @property
+    def secret(self) -> bytes:
+        """32 random bytes that live as long as the log; cursors may be signed with them."""
+
+    def append(self, batch: Batch) -> None:
+        """Keep the changes, in memory first; `read` sees them at once."""
+
+    async def room(self) -> None:
+        """Return once what waits for the storage is below the high-water mark.
+
+        Awaited before more is read from the stream. Cancelling has no effect.
+        """
+
+    async def sync(self) -> int:
+        """Wait until more than at the last call is durable; return the LSN to be confirmed.
+
+        The first call after opening returns at once what was durable before. One caller at a
+        time; cancelling loses nothing.
+        """
+
+    def read(self, after: Position, tables: Collection[TableName] | None) -> AsyncIterator[Change]:
+        """The changes of these tables (None: of all) after a Position, in order.
+
+        Ends with `head` as it was at the call, durable or not, so that what is appended later
+        is live. A Position ahead of `head` gives nothing. Memory is bounded, the loop is never
+        held for more than a few milliseconds, and nothing is held between two steps: the
+        iterator may be dropped at any of them.
+
+        Raises PositionGoneError at the first step if changes after the Position are no longer
+        kept, or at the step where the reading meets damage or retention overtakes it.
+        """
+
+    def begin_epoch(self) -> int:
+        """The LSN line broke: forget all changes, and return the new epoch.
+
+        Earlier Positions are gone from now on (reason "epoch"), `head` is None and
+        `durable_lsn` 0.
+        """
+
+    def statistics(self) -> LogStatistics: ...
+
+    async def aclose(self) -> None:
+        """Try once more to make all durable, and let go of the storage."""
 
 
 class Verdict(Enum):

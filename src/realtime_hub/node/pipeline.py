@@ -55,7 +55,8 @@ class Pipeline:
         self._dispatcher = dispatcher
         self._observe = observe
         self._tables: dict[TableName, Table] = {}
-        self._last: Position | None = None
+        # What is kept from before a restart was delivered, or is read from the log on resume.
+        self._last: Position | None = changelog.head
         self.statistics = PipelineStatistics()
 
     async def run(self) -> None:
@@ -71,6 +72,7 @@ class Pipeline:
     async def _read(self) -> None:
         async for batch in self._source.batches():
             await self._take(batch)
+            await self._log.room()
 
     async def _take(self, batch: Batch) -> None:
         fresh = self._fresh(batch)
