@@ -83,7 +83,7 @@ def test_a_change_goes_on_before_its_transaction_ends() -> None:
     for i in range(3):
         transactions.receive(Insert(1, (b"%d" % i, None, None)))
         changes, confirmable = transactions.take()
-        assert [change.position.index for change in changes] == [i]
+        assert [change.position.ordinal for change in changes] == [i]
         assert confirmable == 0
     transactions.receive(COMMIT)
     assert transactions.take() == ([], COMMIT.end_lsn)
@@ -95,7 +95,7 @@ def test_indexes_count_the_row_messages_of_each_transaction() -> None:
     messages = [Insert(1, row), Truncate((1, 2), False, False), Delete(1, row, True)]
     messages.insert(1, LogicalMessage(1, True, "x", b""))
     changes = changes_of(transactions, *messages)
-    assert [change.position.index for change in changes] == [0, 1, 2, 3]
+    assert [change.position.ordinal for change in changes] == [0, 1, 2, 3]
     transactions.receive(Begin(2000, 6, 78))
     transactions.receive(Insert(2, row))
     assert transactions.take()[0][0].position == Position(0, 2000, 0)
@@ -195,7 +195,7 @@ def test_a_relation_repeated_mid_transaction_replaces_the_table_from_there_on() 
     (before, after), _ = transactions.take()
     assert len(before.table.columns) == 3
     assert len(after.table.columns) == 4
-    assert after.position == before.position._replace(index=1)
+    assert after.position == before.position._replace(ordinal=1)
 
 
 def test_a_row_of_a_repeated_relation_is_refused_until_it_is_described() -> None:

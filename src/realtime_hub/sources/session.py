@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from realtime_hub.changes import Change, LogicalMessage, ReplicaIdentity, Row, Table
+from realtime_hub.changes import Change, ReplicaIdentity, Row, Table
 from realtime_hub.errors import DatabaseUnreachableError
 from realtime_hub.hub.ports import Batch
 from realtime_hub.sources.backoff import Backoff
@@ -18,6 +18,7 @@ from realtime_hub.sources.connection import Connection
 from realtime_hub.wire.pgoutput import Relation, decode
 from realtime_hub.wire.replication import (
     POSTGRES_EPOCH,
+    PrimaryKeepalive,
     XLogData,
     decode_frame,
     encode_standby_status,
@@ -26,12 +27,10 @@ from realtime_hub.wire.transactions import Transactions
 
 log = structlog.get_logger(__name__)
 
-MAX_CHANGES: Final = 500
+MAX_FRAMES: Final = 500
 MAX_BYTES: Final = 4 << 20
-"""A batch is handed on once it holds this much, so memory has a bound whatever the rows."""
-
-_MAX_FRAMES: Final = 2000
-"""Others get their turn after this many frames, even if no change was among them."""
+"""A batch is handed on after this many frames or bytes, so memory has a bound whatever the
+rows, and others get their turn."""
 
 _LITTLE: Final = 9
 """Fewer frames than this in one read: the reader keeps up with the server."""
@@ -153,9 +152,11 @@ class Session:
         batch is full."""
         total = 0
         while True:
-            count, stopped = self._receive_all()
+            count = self._receive_all(MAX_FRAMES - total)
             total += count
-            self._more = stopped or total >= _MAX_FRAMES
+            self._more = (
+                self._relation is not None or total >= MAX_FRAMES or self._bytes >= MAX_BYTES
+            )
             if self._more or count < _LITTLE:
                 break
             self._connection.read()
@@ -164,32 +165,32 @@ class Session:
             self._progress.received_lsn = max(self._progress.received_lsn, self._received)
             self._progress.last_message_at = time.monotonic()
 
-    def _receive_all(self) -> tuple[int, bool]:
-        """Take in the frames read: how many, and whether the batch must go on before the rest."""
+    def _receive_all(self, limit: int) -> int:
+        """Take in the frames read, as long as the batch has room; how many they were."""
+        receive = self._transactions.receive
         count = 0
         for frame in self._connection.frames():
             count += 1
-            if self._receive(frame):
-                return count, True
-        return count, False
+            content = decode_frame(frame)
+            if isinstance(content, XLogData):
+                if content.start_lsn > self._received:
+                    self._received = content.start_lsn
+                event = receive(decode(content.data))
+                if isinstance(event, Relation):
+                    self._relation = event
+                    break
+                self._bytes += len(frame)
+            else:
+                self._keepalive(content)
+            if count >= limit or self._bytes >= MAX_BYTES:
+                break
+        return count
 
-    def _receive(self, frame: bytes | memoryview) -> bool:
-        """Take in one frame; true when the batch must go on before the next."""
-        content = decode_frame(frame)
-        if isinstance(content, XLogData):
-            if content.start_lsn > self._received:
-                self._received = content.start_lsn
-            event = self._transactions.receive(decode(content.data))
-            if event is not None and not isinstance(event, LogicalMessage):
-                self._relation = event
-                return True
-            self._bytes += len(frame)
-            return self._transactions.pending >= MAX_CHANGES or self._bytes >= MAX_BYTES
-        self._received = max(self._received, content.end_lsn)
-        self._transactions.keepalive(content.end_lsn)
-        if content.reply_requested:
+    def _keepalive(self, keepalive: PrimaryKeepalive) -> None:
+        self._received = max(self._received, keepalive.end_lsn)
+        self._transactions.keepalive(keepalive.end_lsn)
+        if keepalive.reply_requested:
             self._send_status()
-        return False
 
     def _due(self) -> bool:
         if self._transactions.pending:

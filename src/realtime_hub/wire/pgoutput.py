@@ -130,11 +130,15 @@ def decode(data: bytes | memoryview) -> LogicalReplicationMessage:
     return message
 
 
+# What `Begin(...)` and its like do, without the call into Python that a NamedTuple's own
+# constructor is: a third of the time of a short message.
+_new = tuple.__new__
+
 _TEXT, _NULL, _TOAST = b"tnu"
 _NEW, _KEY, _OLD = b"NKO"
 
 _begin = Struct(">xQqI").unpack_from
-_commit = Struct(">xBQQq").unpack_from
+_commit = Struct(">xxQQq").unpack_from  # the flags are unused
 _lsn = Struct(">xQ").unpack_from
 _relation_oid = Struct(">xI").unpack_from
 _row_header = Struct(">xIB").unpack_from
@@ -146,12 +150,11 @@ _uint32 = Struct(">I").unpack_from
 
 
 def _decode_begin(data: bytes) -> tuple[Begin, int]:
-    return Begin(*_begin(data)), 21
+    return _new(Begin, _begin(data)), 21
 
 
 def _decode_commit(data: bytes) -> tuple[Commit, int]:
-    _, commit_lsn, end_lsn, commit_time = _commit(data)
-    return Commit(commit_lsn, end_lsn, commit_time), 26
+    return _new(Commit, _commit(data)), 26
 
 
 def _decode_origin(data: bytes) -> tuple[Origin, int]:
@@ -192,7 +195,7 @@ def _decode_insert(data: bytes) -> tuple[Insert, int]:
     if tag != _NEW:
         raise ReplicationProtocolError("Insert without a new row", offset=5)
     new, end = _row(data, 6)
-    return Insert(oid, new), end
+    return _new(Insert, (oid, new)), end
 
 
 def _decode_update(data: bytes) -> tuple[Update, int]:
@@ -207,7 +210,7 @@ def _decode_update(data: bytes) -> tuple[Update, int]:
     elif tag != _NEW:
         raise ReplicationProtocolError("Update without a new row", offset=5)
     new, end = _row(data, start)
-    return Update(oid, old, tag == _KEY, new), end
+    return _new(Update, (oid, old, tag == _KEY, new)), end
 
 
 def _decode_delete(data: bytes) -> tuple[Delete, int]:
@@ -215,7 +218,7 @@ def _decode_delete(data: bytes) -> tuple[Delete, int]:
     if tag not in (_KEY, _OLD):
         raise ReplicationProtocolError("Delete without an old row", offset=5)
     old, end = _row(data, 6)
-    return Delete(oid, old, tag == _KEY), end
+    return _new(Delete, (oid, old, tag == _KEY)), end
 
 
 def _decode_truncate(data: bytes) -> tuple[Truncate, int]:

@@ -38,6 +38,9 @@ from realtime_hub.wire.pgoutput import (
 )
 from realtime_hub.wire.replication import POSTGRES_EPOCH
 
+_INSERT, _UPDATE, _DELETE, _TRUNCATE = Kind  # in the order of their definition
+_new = tuple.__new__  # a NamedTuple's own constructor takes three times as long
+
 
 class Transactions:
     """The state of one replication session: the open transaction and the tables described.
@@ -48,10 +51,13 @@ class Transactions:
 
     def __init__(self, epoch: int = 0) -> None:
         self._epoch = epoch
-        self._layouts: dict[int, _Layout] = {}
+        self._layouts = _Layouts()
         self._relation: Relation | None = None
-        self._begin: Begin | None = None
-        self._index = 0
+        self._open = False
+        self._commit_lsn = 0
+        self._commit_time = 0
+        self._xid = 0
+        self._ordinal = 0
         self._changes: list[Change] = []
         self._confirmable = 0
         self._told = 0
@@ -59,7 +65,7 @@ class Transactions:
             Insert: self._insert,
             Update: self._update,
             Delete: self._delete,
-            Begin: self._start,
+            Begin: self._begin,
             Commit: self._commit,
             Relation: self._describe_first,
             Truncate: self._truncate,
@@ -67,9 +73,9 @@ class Transactions:
         }
 
     @property
-    def pending(self) -> int:
-        """How many changes `take` would hand out."""
-        return len(self._changes)
+    def pending(self) -> bool:
+        """Whether `take` would hand out changes."""
+        return bool(self._changes)
 
     @property
     def confirmable(self) -> int:
@@ -105,7 +111,7 @@ class Transactions:
 
     def keepalive(self, lsn: int) -> None:
         """The server has sent everything up to `lsn`, and nothing of it is still to come."""
-        if self._begin is None and lsn > max(self._told, self._confirmable):
+        if not self._open and lsn > max(self._told, self._confirmable):
             self._confirmable = lsn
 
     def take(self) -> tuple[Sequence[Change], int]:
@@ -116,16 +122,19 @@ class Transactions:
         self._changes, self._confirmable = [], 0
         return taken
 
-    def _start(self, begin: Begin) -> None:
-        if self._begin is not None:
+    def _begin(self, begin: Begin) -> None:
+        if self._open:
             raise ReplicationProtocolError("Begin inside a transaction")
-        self._begin = begin
-        self._index = 0
+        self._open = True
+        self._commit_lsn = begin.final_lsn
+        self._commit_time = begin.commit_time + POSTGRES_EPOCH
+        self._xid = begin.xid
+        self._ordinal = 0
 
     def _commit(self, commit: Commit) -> None:
-        if self._begin is None or commit.commit_lsn != self._begin.final_lsn:
+        if not self._open or commit.commit_lsn != self._commit_lsn:
             raise ReplicationProtocolError("Commit of a transaction that did not begin")
-        self._begin = None
+        self._open = False
         self._confirmable = max(self._confirmable, commit.end_lsn)
 
     def _describe_first(self, relation: Relation) -> Relation:
@@ -134,11 +143,11 @@ class Transactions:
         return relation
 
     def _insert(self, insert: Insert) -> None:
-        layout = self._layout(insert.relation_oid)
-        self._append(Kind.INSERT, layout.table, layout.row(insert.new), None)
+        layout = self._layouts[insert.relation_oid]
+        self._append(_INSERT, layout.table, layout.row(insert.new), None)
 
     def _update(self, update: Update) -> None:
-        layout = self._layout(update.relation_oid)
+        layout = self._layouts[update.relation_oid]
         new = update.new
         if update.old is None:
             old = layout.key(new)
@@ -147,31 +156,25 @@ class Transactions:
         new = layout.row(new)
         if UNCHANGED in new:
             new = _filled(new, old)
-        self._append(Kind.UPDATE, layout.table, new, old)
+        self._append(_UPDATE, layout.table, new, old)
 
     def _delete(self, delete: Delete) -> None:
-        layout = self._layout(delete.relation_oid)
+        layout = self._layouts[delete.relation_oid]
         old = layout.key(delete.old) if delete.key_only else layout.row(delete.old)
-        self._append(Kind.DELETE, layout.table, None, old)
+        self._append(_DELETE, layout.table, None, old)
 
     def _truncate(self, truncate: Truncate) -> None:
         for oid in truncate.relation_oids:
-            self._append(Kind.TRUNCATE, self._layout(oid).table, None, None)
-
-    def _layout(self, oid: int) -> _Layout:
-        layout = self._layouts.get(oid)
-        if layout is None:
-            raise ReplicationProtocolError(f"row of relation {oid}, which was not described")
-        return layout
+            self._append(_TRUNCATE, self._layouts[oid].table, None, None)
 
     def _append(self, kind: Kind, table: Table, new: Row | None, old: Row | None) -> None:
-        begin = self._begin
-        if begin is None:
+        if not self._open:
             raise ReplicationProtocolError("row outside a transaction")
-        position = Position(self._epoch, begin.final_lsn, self._index)
-        commit_time = begin.commit_time + POSTGRES_EPOCH
-        self._index += 1
-        self._changes.append(Change(position, kind, table, commit_time, begin.xid, new, old))
+        position = _new(Position, (self._epoch, self._commit_lsn, self._ordinal))
+        self._ordinal += 1
+        self._changes.append(
+            _new(Change, (position, kind, table, self._commit_time, self._xid, new, old))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,24 +209,30 @@ class _Layout:
 
     def row(self, values: Row) -> Row:
         """The Relation's row in the Table's order."""
-        self._check(values)
+        if len(values) != self.width:
+            raise self._misfit(values)
         if self.sources is None:
             return values
         return tuple([UNKNOWN if i is None else values[i] for i in self.sources])
 
     def key(self, values: Row) -> Row:
         """The replica identity's columns alone, in the Table's order."""
-        self._check(values)
+        if len(values) != self.width:
+            raise self._misfit(values)
         row: list[Value] = [UNKNOWN] * len(self.table.columns)
         for source, target in self.identity:
             row[target] = values[source]
         return tuple(row)
 
-    def _check(self, values: Row) -> None:
-        if len(values) != self.width:
-            raise ReplicationProtocolError(
-                f"row of {len(values)} columns for {self.table.full_name}, which has {self.width}"
-            )
+    def _misfit(self, values: Row) -> ReplicationProtocolError:
+        return ReplicationProtocolError(
+            f"row of {len(values)} columns for {self.table.full_name}, which has {self.width}"
+        )
+
+
+class _Layouts(dict[int, _Layout]):
+    def __missing__(self, oid: int) -> _Layout:
+        raise ReplicationProtocolError(f"row of relation {oid}, which was not described")
 
 
 def _filled(new: Row, old: Row) -> Row:
