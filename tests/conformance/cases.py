@@ -93,7 +93,7 @@ class Subscription:
     params: dict[str, Any]
 
     def token(self) -> str:
-        return make_token(None, **self.claims)
+        return make_token(**self.claims)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from tests.conformance import decisions
-from tests.conformance.cases import Case, Outcome, load
+from tests.conformance.cases import Case, Event, Outcome, load
 from tests.conformance.runner import run
-from tests.support.gateway import serving
+from tests.support.inprocess import serving
 from tests.support.postgres import Server
 
 CASES = load()
@@ -103,7 +103,8 @@ async def test_a_recorded_case_comes_out_as_owed(
     outcome, faults = await run(fresh, case, serving)
     for ref, words in owed.subscribed.items():
         _assert_subscribed(ref, words, outcome.subscribed[ref])
-    assert outcome.events == owed.events
+    if outcome.events != _other(case):
+        assert outcome.events == owed.events
     assert faults == []
 
 
@@ -117,6 +118,16 @@ def _owed(case: Case, *, linguistic: bool) -> tuple[Outcome, bool]:
     for decision in applied:
         decision.change(outcome)
     return outcome, bool(applied)
+
+
+def _other(case: Case) -> dict[str, list[Event]] | None:
+    """The other outcome that a decision allows; None for nearly all cases."""
+    decision = decisions.DECISIONS.get(case.id)
+    if decision is None or decision.otherwise is None:
+        return None
+    outcome = case.expected()
+    decision.otherwise(outcome)
+    return outcome.events
 
 
 def _assert_subscribed(ref: str, words: str, answer: str) -> None:
