@@ -167,15 +167,17 @@ async def test_a_temporary_slot_that_lost_its_connection_is_said_to_be_lost(
 
 
 async def test_a_slot_in_use_is_waited_for(db: PublishedDatabase) -> None:
+    second = db.source()
+
+    async def read_second() -> None:
+        async with Reading(second) as reading:
+            db.insert(1)
+            await reading.until(lambda: 1 in ids(reading.changes))
+
     async with Reading(db.source()):
-        second = Reading(db.source())
-        waiting = asyncio.create_task(second.__aenter__())
-        await until(lambda: second.source.state is SourceState.WAITING)
-        db.insert(1)
-    async with await waiting as reading:
-        await reading.until(lambda: reading.source.state is SourceState.STREAMING)
-        db.insert(2)
-        await reading.until(lambda: 2 in ids(reading.changes))
+        waiting = asyncio.create_task(read_second())
+        await until(lambda: second.state is SourceState.WAITING)
+    await waiting
 
 
 async def test_a_publication_that_does_not_exist_is_said(db: PublishedDatabase) -> None:
@@ -243,10 +245,10 @@ async def test_names_with_quotes_and_commas_are_quoted(db: PublishedDatabase) ->
 async def test_status_goes_out_in_time_while_the_consumer_sleeps(db: PublishedDatabase) -> None:
     source = db.source(wal_sender_timeout=1)
     batches = source.batches()
-    db.run("select 1")
     first = asyncio.create_task(anext(batches))  # type: ignore[arg-type]
     await until(lambda: source.state is SourceState.STREAMING)
-    db.run("insert into t select n, repeat('x', 1000) from generate_series(1, 30000) n")
+    rows = "insert into t select n, repeat('x', 1000) from generate_series(1, 30000) n"
+    await asyncio.to_thread(db.run, rows)
     await first
     await asyncio.sleep(3)
     seen = 0

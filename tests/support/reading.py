@@ -9,7 +9,7 @@ from typing import Self
 
 from realtime_hub.changes import Change, Row
 from realtime_hub.errors import RealtimeHubError
-from realtime_hub.hub.ports import Batch, Source
+from realtime_hub.hub.ports import Batch, Source, SourceState
 from realtime_hub.sources.walsender import WalsenderSource
 
 PATIENCE = 30.0
@@ -36,7 +36,7 @@ class Reading:
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._read(self.source))
-        await self.until(lambda: self.source.statistics().origin is not None)
+        await self.until(lambda: self.source.state is SourceState.STREAMING)
         return self
 
     async def __aexit__(

@@ -92,7 +92,7 @@ class WalsenderSource:
         self._backoff = Backoff(maximum=max_retry_delay)
         self._state = SourceState.CONNECTING
         self._progress = Progress()
-        self._reconnects = 0
+        self._sessions = 0
         self._origin: StreamOrigin | None = None
         self._session: Session | None = None
         self._log = log.bind(slot=slot, publication=publication)
@@ -107,7 +107,7 @@ class WalsenderSource:
             received_lsn=self._progress.received_lsn,
             confirmed_lsn=self._progress.confirmed_lsn,
             last_message_at=self._progress.last_message_at,
-            reconnects=self._reconnects,
+            reconnects=max(0, self._sessions - 1),
             origin=self._origin,
         )
 
@@ -162,6 +162,7 @@ class WalsenderSource:
             self._progress,
             wal_sender_timeout=self._wal_sender_timeout,
         )
+        self._sessions += 1
         self._state = SourceState.STREAMING
         self._log.info("streaming", created=origin.created, confirmed=origin.confirmed_lsn)
         return self._session
@@ -182,7 +183,6 @@ class WalsenderSource:
         if first is None:
             self._origin = origin
             return
-        self._reconnects += 1
         line = (first.system_identifier, first.timeline)
         if (origin.system_identifier, origin.timeline) != line:
             raise SlotLostError("another server, or another timeline of it, answers than before")
