@@ -481,3 +481,34 @@ async def test_a_failure_is_not_remembered(
             await catalog.published(public("t"))
     assert names(await catalog.published(public("t"))) == ["id"]
     await pool.aclose()
+
+
+@pytest.mark.parametrize("scope", ["for all tables", "for tables in schema public"])
+async def test_a_publication_of_everything_hides_nothing(
+    catalog: PostgresCatalog, run: Callable[..., None], scope: str
+) -> None:
+    run(
+        "create table t (id int primary key, doble int generated always as (id * 2) stored)",
+        f"create publication supabase_realtime {scope}",
+    )
+    assert public("t") in await catalog.publication()
+    table = await catalog.published(public("t"))
+    assert names(table) == ["id", "doble"]
+    assert (await catalog.describe(relation_of(table))).columns == table.columns
+
+
+async def test_generated_columns_that_the_stream_carries_are_not_computed_here(
+    catalog: PostgresCatalog, run: Callable[..., None], database: str
+) -> None:
+    with psycopg.connect(database) as connection:
+        if connection.info.server_version < 180000:
+            pytest.skip("PostgreSQL publishes generated columns from version 18 on")
+    run(
+        "create table t (id int primary key, doble int generated always as (id * 2) stored,"
+        " virtual int generated always as (id * 3) virtual)",
+        "create publication supabase_realtime for table t"
+        " with (publish_generated_columns = stored)",
+    )
+    table = await catalog.published(public("t"))
+    assert [(c.name, c.generated) for c in table.columns] == [("id", False), ("doble", False)]
+    assert (await catalog.describe(relation_of(table))).columns == table.columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 
@@ -78,6 +79,27 @@ async def test_a_lost_connection_is_an_unreachable_database_and_then_replaced(
     async with pool.connection() as connection:
         await connection.execute("select 1")
     await pool.aclose()
+
+
+async def test_a_server_that_was_away_is_found_again() -> None:
+    with Server() as server:
+        pool = await open_pool(server.dsn(), size=1, application_name="prueba", timeout=1.0)
+        async with pool.connection() as connection:
+            await connection.execute("select 1")
+        await asyncio.to_thread(server.halt, "immediate")
+        for _ in range(3):
+            with pytest.raises(DatabaseUnreachableError):
+                async with pool.connection() as connection:
+                    await connection.execute("select 1")
+        await asyncio.to_thread(server.resume)
+        for attempt in range(5):
+            try:
+                async with pool.connection() as connection:
+                    await connection.execute("select 1")
+                break
+            except DatabaseUnreachableError:
+                assert attempt < 4
+        await pool.aclose()
 
 
 async def test_errors_of_a_statement_pass_as_they_are(database: str) -> None:
