@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 from realtime_hub.changes import (
@@ -18,6 +19,7 @@ from realtime_hub.changes import (
     TableName,
     TypeKind,
 )
+from realtime_hub.errors import PositionGoneError
 from realtime_hub.hub.ports import Batch, ChangeLog
 from realtime_hub.log.sqlite import SqliteChangeLog
 from realtime_hub.lsn import Position
@@ -75,6 +77,13 @@ def fill(log: ChangeLog, table: Table, lsns: Collection[int], text: str = "hola"
     return changes
 
 
+def fill_at_once(log: ChangeLog, table: Table, lsns: Collection[int]) -> list[Change]:
+    """The same in one batch, so that the file has chunks of the full length."""
+    changes = [insert(table, log.epoch, lsn) for lsn in lsns]
+    log.append(Batch(changes, confirmable=changes[-1].position.lsn + 1))
+    return changes
+
+
 async def synced(log: ChangeLog, lsn: int) -> None:
     """Wait until the LSN may be confirmed."""
     while log.durable_lsn < lsn:
@@ -85,6 +94,23 @@ async def read(
     log: ChangeLog, after: Position, tables: Collection[TableName] | None = None
 ) -> list[Change]:
     return [change async for change in log.read(after, tables)]
+
+
+async def read_until_gone(reading: AsyncIterator[Change]) -> tuple[list[Change], str | None]:
+    """What a reading gives, and the reason if it ended with PositionGoneError."""
+    got: list[Change] = []
+    try:
+        async for change in reading:
+            got.append(change)  # noqa: PERF401 - what came before the error counts
+    except PositionGoneError as gone:
+        return got, gone.reason
+    return got, None
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for what a log does by itself."""
+    while not true():  # noqa: ASYNC110 - there is nothing that tells
+        await asyncio.sleep(0.005)
 
 
 def values(changes: Collection[Change]) -> list[tuple[object, ...]]:
