@@ -40,6 +40,7 @@ def utf8(data: bytes) -> str:
 
 def string(data: bytes) -> bytes:
     """Any text as a JSON string."""
+    # As `utf8` does, without the call: half of all values come through here.
     try:
         return dumps(data.decode())
     except UnicodeDecodeError as error:
@@ -58,11 +59,10 @@ def array_encoder(name: str, element: Encoder, delimiter: str = ",") -> Encoder:
     nested = _nested_array_encoder(name, element, separator)
 
     def encode(data: bytes) -> bytes:
-        if data[:1] == b"[":
-            data = data[data.find(b"=") + 1 :]
-        if _QUOTE in data or data.rfind(b"{") != 0 or data.find(b"}") != len(data) - 1:
-            return nested(data)
-        return flat(data[1:-1]) if len(data) > 2 else b"[]"
+        # One dimension and nothing quoted: what most arrays are.
+        if data.rfind(b"{") == 0 and data.find(b"}") == len(data) - 1 and _QUOTE not in data:
+            return flat(data[1:-1]) if len(data) > 2 else b"[]"
+        return nested(data[data.find(b"=") + 1 :] if data[:1] == b"[" else data)
 
     return encode
 
@@ -105,7 +105,7 @@ def _nested_array_encoder(name: str, element: Encoder, separator: bytes) -> Enco
                 complete = text == b"}"
                 depth -= complete
                 out.append(b"]" if complete else b",")
-            elif complete or (depth == 0 and out) or (depth == 0 and text != b"{"):
+            elif complete or (depth == 0 and text != b"{"):
                 break
             elif text == b"{":
                 depth += 1
