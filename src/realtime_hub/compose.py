@@ -27,7 +27,7 @@ from realtime_hub.node.supervisor import Supervisor
 from realtime_hub.postgres.catalog import PostgresCatalog
 from realtime_hub.postgres.filters import PostgresFilterOracle
 from realtime_hub.postgres.pool import Pool, open_pool
-from realtime_hub.settings import Settings
+from realtime_hub.settings import Deletes, Settings
 from realtime_hub.sources.walsender import WalsenderSource
 
 log = structlog.get_logger(__name__)
@@ -58,11 +58,15 @@ class Service:
         self._auth_pool = await self._pool(settings.authorization_connections, "authorization")
         self._catalog = PostgresCatalog(self._catalog_pool, settings.publication)
         self._oracle = PostgresFilterOracle(self._catalog_pool)
-        self._authorizer = PostgresAuthorizer(self._auth_pool)
-        self._registry = Registry()
-        self._membership = Membership(
-            self._registry, self._authorizer, self._catalog, self._oracle
+        self._authorizer = PostgresAuthorizer(
+            self._auth_pool,
+            strict_deletes=settings.deletes is Deletes.STRICT,
+            statement_timeout=settings.policy_timeout,
+            patience=settings.policy_patience,
+            poll_interval=settings.membership_poll,
         )
+        self._registry = Registry()
+        self._membership = Membership(self._registry, self._authorizer, self._catalog, self._oracle)
         self._source = self._make_source()
         self._log = MemoryChangeLog()
         self._dispatcher = Dispatcher(
@@ -74,6 +78,7 @@ class Service:
         self._pipeline = Pipeline(self._source, self._log, self._authorizer, self._dispatcher)
         self._gateway = self._make_gateway()
         self.port = await self._gateway.start(settings.host, settings.port)
+        self._supervisor.start("memberships", self._authorizer.watch())
         self._supervisor.start("pipeline", self._pipeline.run())
         self._supervisor.start(
             "publication",
@@ -91,6 +96,7 @@ class Service:
             await self._supervisor.stop()
             await self._source.aclose()
             await self._log.aclose()
+            await self._authorizer.aclose()
             await self._oracle.aclose()
         while self._pools:
             await self._pools.pop().aclose()

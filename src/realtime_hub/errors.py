@@ -35,7 +35,7 @@ class LsnError(WireError):
         self.text = text
 
     def __str__(self) -> str:
-        return f"not an LSN: {self.text[:40]!r} (expected two hexadecimal numbers, as in 16/B374D848)"
+        return f"not an LSN: {self.text[:40]!r} (two hexadecimal numbers, as in 16/B374D848)"
 
 
 class ReplicationProtocolError(WireError):
@@ -342,7 +342,7 @@ class PositionGoneError(RealtimeHubError):
 
 
 class ChangeLogError(RealtimeHubError):
-    """The log can't be opened as things are; `reason` is what the system said."""
+    """The log can't be opened, or can't go on; `reason` is what the system said."""
 
     code = "LogUnavailable"
 
@@ -352,7 +352,7 @@ class ChangeLogError(RealtimeHubError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"the change log {self.path} can't be opened: {self.reason}"
+        return f"the change log {self.path} can't be used: {self.reason}"
 
 
 class ChangeLogInUseError(ChangeLogError):

@@ -50,9 +50,7 @@ class Settings(BaseSettings):
         description="PostgreSQL connection URL of a role with REPLICATION; a direct connection, "
         "since poolers can't replicate"
     )
-    publication: str = Field(
-        "supabase_realtime", description="publication whose tables are served"
-    )
+    publication: str = Field("supabase_realtime", description="publication whose tables are served")
     slot: str = Field(
         "realtime_hub",
         pattern=r"^[a-z0-9_]{1,63}$",
@@ -68,7 +66,7 @@ class Settings(BaseSettings):
         2.0, gt=0, description="how often the publication's tables are looked up"
     )
     heartbeat: float = Field(
-        10.0, ge=0, description="pulses in the WAL while tables are idle, where rights allow; 0: none"
+        10.0, ge=0, description="pulses in the WAL while tables are idle, if rights allow; 0: none"
     )
 
     # Who may listen

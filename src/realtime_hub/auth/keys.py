@@ -64,7 +64,14 @@ class JsonWebKeys:
             content = orjson.loads(await self._content())
             keys = KeySet.import_key_set(content).keys
             self._keys = {key.kid: key for key in keys if key.kid}
-        except (OSError, TimeoutError, ValueError, aiohttp.ClientError, JoseError, KeyError) as error:
+        except (
+            OSError,
+            TimeoutError,
+            ValueError,
+            aiohttp.ClientError,
+            JoseError,
+            KeyError,
+        ) as error:
             log.warning("jwks_unreadable", location=self._location, error=type(error).__name__)
 
     async def _content(self) -> bytes:

@@ -108,7 +108,9 @@ class TokenVerifier:
         if self._audience is not None and self._audience not in _listed(claims.get("aud")):
             raise TokenClaimsError("The token's audience is not accepted")
         subject = claims.get("sub", "")
-        return Identity(role, _text(claims), subject if isinstance(subject, str) else "", expires_at)
+        return Identity(
+            role, _text(claims), subject if isinstance(subject, str) else "", expires_at
+        )
 
 
 def mint(

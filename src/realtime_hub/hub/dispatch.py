@@ -17,7 +17,6 @@ from realtime_hub.hub.lanes import Lane, Place
 from realtime_hub.hub.listeners import Delivery, Gap, Subscriber
 from realtime_hub.hub.ports import Authorizer, FilterOracle, Rights, Verdict
 from realtime_hub.hub.registry import Cohort, Entry, Registry
-from realtime_hub.identity import Identity
 from realtime_hub.wire.filters import Condition
 from realtime_hub.wire.realtime import ChangeEncoder, Old, View
 
@@ -248,7 +247,9 @@ class _Wait:
     def _conclude(self) -> Delivery | Gap | None:
         part, statistics = self._outlook.part, self._dispatcher.statistics
         try:
-            verdict = self._verdict if isinstance(self._verdict, Verdict) else self._verdict.result()
+            verdict = self._verdict
+            if isinstance(verdict, asyncio.Future):
+                verdict = verdict.result()
             matched = [ident for ident, answer in part.asked if answer.result()]
         except (UndecidedError, asyncio.CancelledError) as error:
             statistics.undecided += 1
@@ -282,9 +283,7 @@ def _judged_row(change: Change, row: Row, rights: Rights) -> Row:
     return tuple(value if i in key else UNKNOWN for i, value in enumerate(row))
 
 
-def view(
-    change: Change, rights: Rights, select: tuple[str, ...] | None, verdict: Verdict
-) -> View:
+def view(change: Change, rights: Rights, select: tuple[str, ...] | None, verdict: Verdict) -> View:
     """What is shown of a change to a role with these rights, a `select` list and a verdict."""
     table, key = change.table, change.table.key
     if change.kind is not Kind.DELETE:

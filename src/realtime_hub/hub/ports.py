@@ -136,7 +136,8 @@ class ChangeLog(Protocol):
         """Wait until more than at the last call is durable; return the LSN to be confirmed.
 
         The first call after opening returns at once what was durable before. One caller at a
-        time; cancelling loses nothing.
+        time; cancelling loses nothing. Raises ChangeLogError only when what was appended can
+        never be kept, whatever the storage does; the log is to be opened anew then.
         """
 
     def read(self, after: Position, tables: Collection[TableName] | None) -> AsyncIterator[Change]:

@@ -1,4 +1,4 @@
-"""Joining and leaving: what a subscriber asked for is checked, then registered before it is told."""
+"""Joining and leaving: what is asked for is checked, and registered before it is answered."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Supervisor:
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             error = task.exception()
-            log.error("part_ended", part=task.get_name(), error=None if error is None else str(error))
+            log.error("part_ended", part=task.get_name(), error=error and str(error))
             if error is not None:
                 raise error
 
@@ -42,4 +42,3 @@ class Supervisor:
             if isinstance(result, Exception):
                 log.warning("part_failed", part=task.get_name(), error=str(result))
         self._tasks.clear()
-

@@ -68,6 +68,11 @@ def comparison_of(table: Table, column: int) -> Comparison | None:
     return Comparison(_unpadded if base.oid == _BPCHAR else bytes, ordered, _anything)
 
 
+def exact_comparison(type_oid: int) -> Comparison | None:
+    """How values of a built-in type compare that has no collation; None where it is not certain."""
+    return _EXACT.get(type_oid)
+
+
 def like_is_certain(table: Table, column: int) -> bool:
     """Whether LIKE on this column compares characters and nothing else."""
     facts = table.columns[column]
@@ -112,7 +117,7 @@ def _double(text: bytes) -> tuple[int, float]:
 def _single(text: bytes) -> tuple[int, float]:
     """float4: what is printed is the shortest text, the value is what it rounds to."""
     nan, value = _double(text)
-    return nan, struct.unpack("f", struct.pack("f", value))[0]
+    return nan, struct.unpack("<f", struct.pack("<f", value))[0]
 
 
 def _moment(text: bytes) -> tuple[int, bytes]:
