@@ -32,9 +32,8 @@ class MemorySource:
         self._queue.put_nowait(changes)
 
     async def batches(self) -> AsyncIterator[Batch]:
-        if self._state is SourceState.CLOSED:
-            return
-        self._state = SourceState.STREAMING
+        if self._state is not SourceState.CLOSED:
+            self._state = SourceState.STREAMING
         while (batch := await self._queue.get()) is not None:
             yield batch
 
