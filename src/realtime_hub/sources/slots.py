@@ -107,7 +107,7 @@ async def _check_publication(connection: Connection, publication: str) -> None:
 async def _existing(connection: Connection, slot: str) -> int | None:
     """The slot's confirmed LSN; None if there is no such slot."""
     rows = await connection.query(
-        "SELECT plugin, database = current_database(), wal_status, confirmed_flush_lsn"  # noqa: S608
+        "SELECT plugin, database = current_database(), wal_status, confirmed_flush_lsn"
         f" FROM pg_catalog.pg_replication_slots WHERE slot_name = {string(slot)}"
     )
     if not rows:
