@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -18,6 +19,9 @@ Printed: TypeAlias = str | tuple[str, ...]
 _LIKE: Final = frozenset({Operator.LIKE, Operator.ILIKE})
 _BOOL: Final = ("pg_catalog", "bool")
 _MAX_REASON: Final = 500
+
+_TIMES: Final = frozenset({"date", "time", "timetz", "timestamp", "timestamptz"})
+_relative: Final = re.compile(r"now|today|tomorrow|yesterday", re.IGNORECASE).search
 
 _TYPE_NAME: Final = """
 select pg_catalog.format_type(t.oid, null) from pg_catalog.pg_type t
@@ -75,14 +79,20 @@ async def _print_together(
                 query = checking_query(facts[condition.column], condition.operator)
                 cursors.append((condition, await conn.execute(query, (texts,))))
         rows = {condition: await cursor.fetchone() for condition, cursor in cursors}
-    return [_printed(condition, rows.get(condition)) for condition in conditions]
+    return [_printed(facts[c.column], c, rows.get(c)) for c in conditions]
 
 
-def _printed(condition: Condition, row: Sequence[list[str]] | None) -> Printed:
+def _printed(facts: Facts, condition: Condition, row: Sequence[list[str]] | None) -> Printed:
+    value = condition.value
     if row is None:
-        return condition.value
-    texts = tuple(row[0])
-    return texts[0] if isinstance(condition.value, str) else texts
+        return value
+    given = (value,) if isinstance(value, str) else value
+    texts = tuple(
+        # What `today` means changes with time, so it stays and is asked about.
+        old if facts.base.name in _TIMES and _relative(old) else new
+        for old, new in zip(given, row[0], strict=True)
+    )
+    return texts[0] if isinstance(value, str) else texts
 
 
 async def _check_shape(conn: Connection, facts: Facts, condition: Condition) -> None:
@@ -113,6 +123,8 @@ async def _refusal(
 
 
 async def _type_name(conn: Connection, facts: Facts) -> str:
-    cursor = await conn.execute(_TYPE_NAME, facts.declared)
-    row = await cursor.fetchone()
+    async with conn.transaction():
+        await prepare(conn, [facts], 0)  # for the path: a visible type is named without its schema
+        cursor = await conn.execute(_TYPE_NAME, facts.declared)
+        row = await cursor.fetchone()
     return facts.declared.name if row is None else str(row[0])
