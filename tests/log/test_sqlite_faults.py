@@ -13,10 +13,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from realtime_hub.errors import ChangeLogError, PositionGoneError
+from realtime_hub.hub.ports import Batch
 from realtime_hub.lsn import Position
 from tests.log.parts import (
     fill,
     fill_at_once,
+    insert,
     make_table,
     open_log,
     read,
@@ -387,4 +389,18 @@ async def test_a_file_that_may_not_grow_is_waited_for(path):
     assert run(sys.executable, "-c", LIMITED, path)
     log = await open_log(path)
     assert [c.position.lsn for c in await read(log, log.floor)] == list(range(1, 2000))
+    await log.aclose()
+
+
+async def test_a_change_that_can_never_be_kept_ends_the_log_and_says_so(path):
+    log = await open_log(path, high_water=1)
+    bad = insert(make_table(), log.epoch, 10)._replace(commit_time=2**70)
+    with capture_logs() as events:
+        log.append(Batch([bad], confirmable=11))
+        with pytest.raises(ChangeLogError):
+            await log.sync()
+        with pytest.raises(ChangeLogError):
+            await log.room()
+    assert events[-1]["event"] == "changelog_stopped"
+    assert log.durable_lsn == 0
     await log.aclose()

@@ -15,7 +15,7 @@ from realtime_hub.log.format import DamagedError, Header, decode_header, unseal
 from realtime_hub.log.store import connect, may_pass
 from realtime_hub.lsn import Position
 
-_SLICE_CHANGES: Final = 256
+_SLICE_CHANGES: Final = 128
 _SLICE_BYTES: Final = 512 << 10
 _SLICE_HEADERS: Final = 512
 

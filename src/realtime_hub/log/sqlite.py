@@ -69,6 +69,7 @@ class SqliteChangeLog:
         self._answered = 0
         self._syncs = 0
         self._error: str | None = None
+        self._stopped: ChangeLogError | None = None
         self._durable_news = asyncio.Event()
         self._room = asyncio.Event()
         self._reader = Reader()
@@ -79,6 +80,7 @@ class SqliteChangeLog:
             clock,
             progress=partial(self._on_loop, self._progressed),
             trouble=partial(self._on_loop, self._troubled),
+            stopped=partial(self._on_loop, self._ended),
         )
         self._writer.start()
 
@@ -154,11 +156,13 @@ class SqliteChangeLog:
 
     async def room(self) -> None:
         while self._waiting.bytes >= self._high_water:
+            self._check_running()
             self._room.clear()
             await self._room.wait()
 
     async def sync(self) -> int:
         while self.durable_lsn <= self._answered:
+            self._check_running()
             self._durable_news.clear()
             await self._durable_news.wait()
         self._answered = self.durable_lsn
@@ -267,6 +271,16 @@ class SqliteChangeLog:
 
     def _troubled(self, error: str | None) -> None:
         self._error = error
+
+    def _ended(self, error: str) -> None:
+        self._error = error
+        self._stopped = ChangeLogError(str(self._path), error)
+        self._durable_news.set()
+        self._room.set()
+
+    def _check_running(self) -> None:
+        if self._stopped is not None:
+            raise self._stopped
 
 
 def _open(path: Path, fresh: State) -> tuple[Store, sqlite3.Connection]:

@@ -73,6 +73,7 @@ _PASSING: Final = frozenset(
         sqlite3.SQLITE_PERM,
         sqlite3.SQLITE_PROTOCOL,
         sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_TOOBIG,
     }
 )
 
@@ -124,16 +125,22 @@ class Store:
         """
         store = cls(path, fresh)
         try:
-            store.reopen()
-            store._check()
+            store._open(fresh)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _open(self, fresh: State) -> None:
+        try:
+            self.reopen()
+            self._check()
         except sqlite3.Error as error:
             if may_pass(error):
-                store.close()
                 raise
-            store._move_aside(fresh)
-        if store.state.system != fresh.system:
-            store.begin_epoch(store.state.epoch + 1, system=fresh.system)
-        return store
+            self._move_aside(fresh)
+        if self.state.system != fresh.system:
+            self.begin_epoch(self.state.epoch + 1, system=fresh.system)
 
     def reopen(self) -> None:
         """Connect again, and see how far the file really came."""

@@ -78,8 +78,9 @@ class Writer:
 
     It ends early only when closing was asked for and the storage still can't be written.
 
-    clock: seconds since the Unix epoch, never going back. progress and trouble are called on
-    the writer's thread; trouble gets the system's words, and None once it has passed.
+    clock: seconds since the Unix epoch, never going back. Called on the writer's thread:
+    progress; trouble, with the system's words, and None once it has passed; stopped, when
+    what should not happen has ended the thread.
     """
 
     def __init__(
@@ -90,12 +91,14 @@ class Writer:
         *,
         progress: Callable[[Progress], None],
         trouble: Callable[[str | None], None],
+        stopped: Callable[[str], None],
     ) -> None:
         self._store = store
         self._retention = retention
         self._clock = clock
         self._progress = progress
         self._trouble = trouble
+        self._stopped = stopped
         self._queue: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="changelog", daemon=True)
@@ -124,8 +127,7 @@ class Writer:
                 pass
         except Exception as error:
             log.exception("changelog_stopped", path=str(self._store.path))
-            self._trouble(f"stopped: {error}")
-            raise
+            self._stopped(f"{type(error).__name__}: {error}")
         finally:
             self._store.close()
 
