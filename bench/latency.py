@@ -19,15 +19,16 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import psycopg
-
-from bench import support
 from tests.support.gateway import Gateway
 from tests.support.postgres import Server
 from tests.support.tokens import make_token
 
+from bench import support
+
 SCHEMA = """
 create extension if not exists pg_stat_statements;
-create table llamadas(call_id bigint primary key, estado text, notas text, fecha timestamptz default now());
+create table llamadas(
+  call_id bigint primary key, estado text, notas text, fecha timestamptz default now());
 create publication supabase_realtime for table llamadas;
 """
 _ID = re.compile(r'"call_id":(\d+)')
@@ -95,7 +96,8 @@ def witness(dsn: str) -> dict[str, int]:
                    (select count(*) from pg_trigger where not tgisinternal),
                    (select coalesce(sum(calls), 0)::bigint from pg_stat_statements s
                      join pg_database d on d.oid = s.dbid and d.datname = current_database()
-                    where query not like 'insert into llamadas%' and query not like '%pg_stat_statements%')
+                    where query not like 'insert into llamadas%'
+                      and query not like '%pg_stat_statements%')
             """
         ).fetchone()
     assert row is not None
@@ -114,8 +116,10 @@ async def run(server: Server, options: argparse.Namespace, channels: int) -> dic
         async with aiohttp.ClientSession() as session:
             if channels:
                 await asyncio.to_thread(gateway.start)
-                for user in range(users):
-                    readers.append(await listen(session, gateway.url, user, channels, arrivals))
+                readers += [
+                    await listen(session, gateway.url, user, channels, arrivals)
+                    for user in range(users)
+                ]
             await write(dsn, options.rate, 3, 1, arrivals)
             await asyncio.sleep(0.5)
             arrivals.waited.clear()

@@ -76,7 +76,7 @@ class DatabaseClock:
         for pid in children(self._postmaster):
             try:
                 total += cpu_seconds(pid)
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 continue
         return total
 
@@ -92,7 +92,7 @@ def websocket_greeting(path: str, *messages: object) -> bytes:
 
 
 def _client_frame(payload: bytes) -> bytes:
-    """A masked text frame (RFC 6455, 5.3) whose mask is all zeros, so the payload stays as it is."""
+    """A text frame whose mask (RFC 6455, 5.3) is all zeros, so the payload stays as it is."""
     size = len(payload)
     length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
     return b"\x81" + length + bytes(4) + payload
