@@ -60,14 +60,15 @@ class Driver:
     async def subscribed(self, channel: str, times: int = 1) -> None:
         await self.until(lambda: self.statuses(channel).count(SUBSCRIBED) >= times)
 
-    async def leave(self, channel: str) -> None:
-        """Leave, and wait until the client says CLOSED.
+    async def authorize(self, token: str) -> None:
+        """Set the user's token, as applications do before their first private subscription."""
+        before = len(self.told("authorized"))
+        await self.tell({"do": "set_auth", "token": token})
+        await self.until(lambda: len(self.told("authorized")) > before)
 
-        supabase-py goes by topic alone: a channel that is made anew before the server's answer
-        has come takes the old one's phx_close for its own.
-        """
+    async def leave(self, channel: str) -> None:
         await self.tell({"do": "leave", "channel": channel})
-        await self.until(lambda: "CLOSED" in self.statuses(channel))
+        await self.until(lambda: bool(self.told("left", channel)))
 
     # What came
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.compat.conftest import Starter
-from tests.compat.driver import Driver, on
+from tests.compat.driver import Driver, on, subscribing
 from tests.support.stand import Stand
 from tests.support.tokens import make_token
 
 pytestmark = [pytest.mark.postgres, pytest.mark.node]
-
-# Strict: once policies are evaluated, these tests pass and the marks must go.
-without_policies = pytest.mark.xfail(
-    strict=True, reason="row-level security is not evaluated: such tables are closed"
-)
 
 ANON = make_token("anon")
 ANA = "11111111-1111-4111-8111-111111111111"
@@ -158,23 +153,29 @@ async def test_a_channel_that_left_gets_nothing_more(connected: Driver, stand: S
     assert connected.changes("gone") == []
 
 
-async def test_a_channel_can_be_joined_again_after_leaving(connected: Driver, stand: Stand) -> None:
-    await connected.subscribe("keep", on("*", "cita"))
-    await connected.subscribe("room", on())
-    await connected.leave("room")
-    await connected.tell({"do": "subscribe", "channel": "room", "bindings": [on()]})
-    await connected.subscribed("room", times=2)
+@pytest.mark.parametrize("kind", ["js 2.0.0", "js 1.0.0"])
+async def test_a_channel_can_be_joined_again_after_leaving(
+    stand: Stand, start: Starter, kind: str
+) -> None:
+    driver = await start(kind)
+    await driver.connect(stand.url, ANON)
+    await driver.subscribe("keep", on("*", "cita"))
+    await driver.subscribe("room", on())
+    await driver.leave("room")
+    await driver.tell(subscribing("room", on()))
+    await driver.subscribed("room", times=2)
     stand.write("insert into llamada values (1)")
-    changes = await connected.wait_changes("room", 1)
+    changes = await driver.wait_changes("room", 1)
     assert len(changes) == 1
 
 
-@without_policies
 async def test_rows_under_rls_reach_their_owner_alone(stand: Stand, start: Starter) -> None:
     owners = {}
     for kind, sub in (("js 2.0.0", ANA), ("py 1.0.0", BETO)):
         driver = owners[sub] = await start(kind)
-        await driver.connect(stand.url, ANON, make_token("authenticated", sub))
+        token = make_token("authenticated", sub)
+        await driver.connect(stand.url, ANON, token)
+        await driver.authorize(token)
         # The second binding's change shows that the first one's would have come by now.
         await driver.subscribe("room", on("*", "nota"), on("*", "cita"))
     stand.write(
@@ -187,14 +188,13 @@ async def test_rows_under_rls_reach_their_owner_alone(stand: Stand, start: Start
     assert [(c.table, c.new["id"]) for c in seen[BETO]] == [("nota", 2), ("cita", 9)]
 
 
-@without_policies
 async def test_a_token_pushed_later_changes_what_is_seen(stand: Stand, start: Starter) -> None:
     driver = await start("js 2.0.0")
     await driver.connect(stand.url, ANON)
     await driver.subscribe("room", on("*", "nota"), on("*", "cita"))
     await driver.wait_system("room", "Subscribed to PostgreSQL")
     before = len(driver.told("system", "room"))
-    await driver.tell({"do": "set_auth", "token": make_token("authenticated", ANA)})
+    await driver.authorize(make_token("authenticated", ANA))
     await driver.until(lambda: len(driver.told("system", "room")) > before)
     stand.write(f"insert into nota values (1, '{ANA}', 'de ana')", "insert into cita values (9)")
     changes = await driver.wait_changes("room", 2)

@@ -203,11 +203,29 @@ async def test_python_keeps_its_channel_through_the_rejoin_that_a_system_error_c
 # 10. Closing
 
 
-async def test_leaving_closes_for_good(client: Driver, stand: Stand) -> None:
-    await client.connect(stand.url, ANON)
-    await client.subscribe("room", on())
-    await client.leave("room")
-    await client.until(lambda: client.statuses("room")[-1] == "CLOSED")
+@pytest.mark.parametrize("kind", ["js 2.0.0", "js 1.0.0"])
+async def test_leaving_closes_for_good(stand: Stand, start: Starter, kind: str) -> None:
+    driver = await start(kind)
+    await driver.connect(stand.url, ANON)
+    await driver.subscribe("room", on())
+    await driver.leave("room")
+    await driver.until(lambda: driver.statuses("room")[-1] == "CLOSED")
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="supabase-py goes by topic alone: the old channel's phx_close ends the new one",
+)
+async def test_python_may_leave_a_channel_and_make_it_anew_at_once(
+    stand: Stand, start: Starter
+) -> None:
+    driver = await start("py 1.0.0")
+    await driver.connect(stand.url, ANON)
+    await driver.subscribe("keep", on("*", "cita"))
+    await driver.subscribe("room", on())
+    await driver.tell({"do": "leave", "channel": "room"}, subscribing("room", on()))
+    await driver.until(lambda: len(driver.statuses("room")) > 1)
+    assert driver.statuses("room") == [SUBSCRIBED, SUBSCRIBED]
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "2.0.0"])

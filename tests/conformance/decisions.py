@@ -198,6 +198,5 @@ LINGUISTIC: dict[str, Decision] = {
 }
 """Further decisions for a database whose collation is a language's; recorded was C."""
 
-_NO_POLICIES = "row-level security is not evaluated: such tables are closed to ordinary roles"
-
 NOT_YET: dict[str, str] = {}
+"""Case id -> what is missing."""

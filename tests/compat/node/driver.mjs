@@ -55,7 +55,8 @@ const commands = {
     tell({ channel, left: await client.removeChannel(channels.get(channel)) })
   },
   async set_auth({ token }) {
-    await client.realtime.setAuth(token)
+    await client.realtime.setAuth(token ?? undefined)
+    tell({ authorized: true })
   },
   exit() {
     process.exit(0)

@@ -60,6 +60,7 @@ class Commands:
 
     async def set_auth(self, token: str) -> None:
         await self.client.realtime.set_auth(token)
+        tell(authorized=True)
 
 
 async def main() -> None:
