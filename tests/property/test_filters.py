@@ -219,6 +219,7 @@ class Judge:
     """A database with a table per kind, PostgreSQL's own answers, and ours."""
 
     def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
         self.runner = asyncio.Runner()
         self.conn = psycopg.connect(dsn, autocommit=True)
         self.conn.execute("set timezone to 'UTC'")
@@ -331,22 +332,36 @@ DATABASES = {
     "icu": "locale_provider icu icu_locale 'es-MX' template template0",
     "builtin": "locale_provider builtin builtin_locale 'C.UTF-8' template template0",
 }
+# What a database's locale can bear on is tried in each; everything else in one.
+TEXTUAL = [name for name in PATTERNED if KINDS[name].values is text]
+CASES = [("default", name) for name in KINDS] + [
+    (database, name) for database in ("icu", "builtin") for name in TEXTUAL
+]
 
 
-@pytest.fixture(scope="module", params=DATABASES)
-def judge(request: pytest.FixtureRequest, postgres: Server) -> Iterator[Judge]:
-    try:
-        dsn = postgres.new_database(options=DATABASES[request.param])
-    except psycopg.Error as error:
-        pytest.skip(f"this PostgreSQL does not have that provider: {error}")
-    found = Judge(dsn)
+@pytest.fixture(scope="module")
+def judges(postgres: Server) -> Iterator[dict[str, Judge]]:
+    found: dict[str, Judge] = {}
     yield found
-    found.close()
-    postgres.drop_database(dsn)
+    for judge in found.values():
+        judge.close()
+        postgres.drop_database(judge.dsn)
+
+
+@pytest.fixture
+def judge(request: pytest.FixtureRequest, postgres: Server, judges: dict[str, Judge]) -> Judge:
+    name = request.param
+    if name not in judges:
+        try:
+            dsn = postgres.new_database(options=DATABASES[name])
+        except psycopg.Error as error:
+            pytest.skip(f"this PostgreSQL does not have that provider: {error}")
+        judges[name] = Judge(dsn)
+    return judges[name]
 
 
 often = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -354,7 +369,7 @@ def _texts(rows: Sequence[bytes | None]) -> list[str | None]:
     return [None if row is None else row.decode() for row in rows]
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(("judge", "name"), CASES, indirect=["judge"])
 @often
 @given(data=st.data())
 def test_comparisons_are_those_of_postgresql(judge: Judge, name: str, data: st.DataObject) -> None:
@@ -376,7 +391,7 @@ def test_comparisons_are_those_of_postgresql(judge: Judge, name: str, data: st.D
     assert judge.ours(name, asked, rows) == expected
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(("judge", "name"), CASES, indirect=["judge"])
 @often
 @given(data=st.data())
 def test_membership_is_that_of_postgresql(judge: Judge, name: str, data: st.DataObject) -> None:
@@ -400,7 +415,9 @@ def test_membership_is_that_of_postgresql(judge: Judge, name: str, data: st.Data
     ]
 
 
-@pytest.mark.parametrize("name", PATTERNED)
+@pytest.mark.parametrize(
+    ("judge", "name"), [case for case in CASES if case[1] in PATTERNED], indirect=["judge"]
+)
 @often
 @given(data=st.data())
 def test_patterns_match_as_in_postgresql(judge: Judge, name: str, data: st.DataObject) -> None:
@@ -425,6 +442,7 @@ def test_patterns_match_as_in_postgresql(judge: Judge, name: str, data: st.DataO
     assert judge.ours(name, asked, rows) == expected
 
 
+@pytest.mark.parametrize("judge", ["default"], indirect=True)
 @pytest.mark.parametrize("value", ["null", "true", "false", "unknown"])
 def test_is_means_what_it_means_in_postgresql(judge: Judge, value: str) -> None:
     asked = [Condition("c", Operator.IS, value), Condition("c", Operator.IS, value, negated=True)]
