@@ -149,6 +149,16 @@ def scrape(url: str, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in found)
 
 
+def quantile(url: str, name: str, share: float) -> float:
+    """The bucket, in milliseconds, that a share of a histogram's observations falls below."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    buckets = [line for line in lines if line.startswith(f"{name}_bucket")]
+    counts = [float(line.rpartition(" ")[2]) for line in buckets]
+    place = next(i for i, count in enumerate(counts) if count >= share * counts[-1])
+    return float(buckets[place].split('le="')[1].split('"')[0]) * 1000
+
+
 def pin(pid: int, core: int) -> None:
     """Keep a process, with all its threads, on one core."""
     subprocess.run(["taskset", "-a", "-cp", str(core), str(pid)], check=True, capture_output=True)

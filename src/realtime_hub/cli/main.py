@@ -3,18 +3,16 @@ can't be reached or served, 4 anything else that went wrong."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
 from realtime_hub import __version__
+from realtime_hub.cli import database, demo, tail
+from realtime_hub.cli.running import run
 from realtime_hub.errors import RealtimeHubError, SettingsError, SourceError
-
-T = TypeVar("T")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -101,19 +99,15 @@ def token(
     print(mint(jwt_secret, role=role, subject=sub, expires_in=exp))  # noqa: T201
 
 
+demo.register(app)
+tail.register(app)
+database.register(app)
+
+
 @app.command()
 def version() -> None:
     """Print the version."""
     print(__version__)  # noqa: T201
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end, on uvloop where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(work)
-    return uvloop.run(work)
 
 
 def main() -> None:
@@ -130,4 +124,4 @@ def main() -> None:
         sys.exit(4)
 
 
-__all__ = ["app", "main", "run"]
+__all__ = ["app", "main"]

@@ -1,0 +1,142 @@
+"""Prepare a database: the publication, the rights that the gateway needs, Supabase's roles.
+
+Every statement may be run again; `plan` shows them, `apply` runs them in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from realtime_hub.errors import DatabaseUnreachableError, SettingsError, SourceError
+
+_LOCK_TIMEOUT: Final = "5s"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement and why it is there."""
+
+    why: str
+    statement: str
+
+
+def plan(publication: str, tables: Sequence[str] = (), *, roles: bool = False) -> list[Step]:
+    """What prepares a database. tables: `schema.table` or `table`, added to the publication.
+
+    Raises:
+        SettingsError: a name makes no sense.
+    """
+    name = sql.Identifier(publication).as_string(None)
+    steps = [
+        Step(
+            "the publication whose tables are served; an existing one stays as it is",
+            _unless(
+                f"select 1 from pg_publication where pubname = {_literal(publication)}",
+                f"create publication {name}",
+            ),
+        )
+    ]
+    for table in tables:
+        schema, _, bare = table.rpartition(".")
+        if not bare:
+            raise SettingsError(f"not a table's name: {table!r} (write table or schema.table)")
+        schema = schema or "public"
+        steps.append(
+            Step(
+                f"serve the changes of {table}",
+                _unless(
+                    f"select 1 from pg_publication_tables where pubname = {_literal(publication)}"
+                    f" and schemaname = {_literal(schema)} and tablename = {_literal(bare)}",
+                    f"alter publication {name} add table"
+                    f" {sql.Identifier(schema, bare).as_string(None)}",
+                ),
+            )
+        )
+    return [*(_SUPABASE if roles else ()), *steps]
+
+
+async def apply(dsn: str, steps: Sequence[Step]) -> None:
+    """Run all steps, or none.
+
+    Raises:
+        DatabaseUnreachableError, SettingsError, SourceError: PostgreSQL refused a statement.
+    """
+    try:
+        async with await psycopg.AsyncConnection.connect(dsn, connect_timeout=10) as conn:
+            await conn.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'".encode())
+            for step in steps:
+                await conn.execute(step.statement.encode())
+    except psycopg.ProgrammingError as error:
+        if error.sqlstate is None:
+            raise SettingsError("the database URL is not one that libpq reads") from None
+        raise SourceError(f"PostgreSQL refused: {error.diag.message_primary}") from None
+    except psycopg.errors.LockNotAvailable:
+        raise SourceError(
+            f"a table is locked by somebody else for longer than {_LOCK_TIMEOUT}; nothing was done"
+        ) from None
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachableError(str(error).strip().partition("\n")[0]) from None
+
+
+def script(steps: Sequence[Step]) -> str:
+    """The steps as one SQL text."""
+    return "\n\n".join(f"-- {step.why}\n{step.statement};" for step in steps)
+
+
+def _unless(found: str, statement: str) -> str:
+    return f"do $do$ begin\n  if not exists({found}) then\n    {statement};\n  end if;\nend $do$"
+
+
+def _literal(text: str) -> str:
+    return sql.Literal(text).as_string(None)
+
+
+def _role(name: str, attributes: str) -> Step:
+    return Step(
+        f"the role {name}, as on Supabase",
+        _unless(
+            f"select 1 from pg_roles where rolname = {_literal(name)}",
+            f"create role {name} {attributes}",
+        )
+        + f"; grant {name} to current_user; grant usage on schema public to {name}",
+    )
+
+
+def _function(name: str, why: str, statement: str) -> Step:
+    found = (
+        f"select 1 from pg_proc where proname = '{name}' and pronamespace = 'auth'::regnamespace"
+    )
+    return Step(f"{why}; an existing function stays as it is", _unless(found, statement))
+
+
+_UID: Final = """create function auth.uid() returns uuid language sql stable as $$
+  select coalesce(
+    nullif(current_setting('request.jwt.claim.sub', true), ''),
+    (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')
+  )::uuid
+$$"""
+_ROLE: Final = """create function auth.role() returns text language sql stable as $$
+  select coalesce(
+    nullif(current_setting('request.jwt.claim.role', true), ''),
+    (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role')
+  )::text
+$$"""
+_JWT: Final = """create function auth.jwt() returns jsonb language sql stable as $$
+  select nullif(current_setting('request.jwt.claims', true), '')::jsonb
+$$"""
+_GRANT: Final = "grant usage on schema auth to anon, authenticated, service_role"
+
+_SUPABASE: Final = (
+    _role("anon", "nologin noinherit"),
+    _role("authenticated", "nologin noinherit"),
+    _role("service_role", "nologin noinherit bypassrls"),
+    Step("where policies look for who is asking", f"create schema if not exists auth; {_GRANT}"),
+    _function("uid", "the user's id from the token", _UID),
+    _function("role", "the role from the token", _ROLE),
+    _function("jwt", "the whole token", _JWT),
+)
