@@ -11,8 +11,8 @@ from typing import Final
 
 from realtime_hub.changes import Change, Table, TableName
 from realtime_hub.log.codec import decode_changes
+from realtime_hub.log.connection import connect, may_pass
 from realtime_hub.log.format import DamagedError, Header, decode_header, unseal
-from realtime_hub.log.store import connect, may_pass
 from realtime_hub.lsn import Position
 
 _SLICE_CHANGES: Final = 128

@@ -26,10 +26,11 @@ import structlog
 from realtime_hub.changes import Change, TableName
 from realtime_hub.errors import ChangeLogError, ChangeLogInUseError, PositionGoneError
 from realtime_hub.hub.ports import Batch, LogStatistics
+from realtime_hub.log.connection import connect
 from realtime_hub.log.epochs import first_epoch, steady_clock
 from realtime_hub.log.format import State
 from realtime_hub.log.reader import ChunkDamagedError, File, Reader
-from realtime_hub.log.store import Store, connect
+from realtime_hub.log.store import Store
 from realtime_hub.log.waiting import Waiting
 from realtime_hub.log.writer import Forget, NewEpoch, Progress, Retention, Writer
 from realtime_hub.lsn import Position

@@ -21,6 +21,7 @@ from typing import Final
 
 from realtime_hub.changes import Change, Table
 from realtime_hub.log.codec import encode_changes
+from realtime_hub.log.connection import connect, may_pass
 from realtime_hub.log.format import (
     FORMAT,
     DamagedError,
@@ -59,47 +60,6 @@ class Kept:
 
     def with_chunk(self, header: Header) -> Kept:
         return Kept(self.changes + header.changes, self.bytes + header.size, self.oldest or header)
-
-
-_PASSING: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_INTERRUPT,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_TOOBIG,
-    }
-)
-
-
-def may_pass(error: sqlite3.Error) -> bool:
-    """Whether the system refused, which may pass; else the file is not what was written.
-
-    The class of the error does not tell: a missing table is an OperationalError too.
-    """
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is None or code & 0xFF in _PASSING
-
-
-def connect(path: Path, *, make: bool = True) -> sqlite3.Connection:
-    """A connection that leaves transactions to its user and may pass from thread to thread.
-
-    make: whether a missing file is made.
-    """
-    mode = "rwc" if make else "rw"
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=1,
-    )
 
 
 class Store:

@@ -22,8 +22,9 @@ import structlog
 
 from realtime_hub.changes import Table
 from realtime_hub.hub.ports import Batch
+from realtime_hub.log.connection import may_pass
 from realtime_hub.log.format import State
-from realtime_hub.log.store import Kept, Store, may_pass
+from realtime_hub.log.store import Kept, Store
 
 log = structlog.get_logger(__name__)
 
