@@ -50,7 +50,7 @@ class Cluster:
         self._home = directory or Path(tempfile.mkdtemp(prefix="realtime-hub-demo-"))
         self._data = self._home / "data"
         self._user = _server_user()
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
 
     @property
@@ -81,7 +81,7 @@ class Cluster:
             await self._create(binaries)
         self._port = _free_port()
         options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
-        self._process = await self._run(
+        self._process = self._run(
             binaries / "postgres", "-D", str(self._data), f"-p{self._port}", *options
         )
         await self._answering()
@@ -89,13 +89,8 @@ class Cluster:
     async def stop(self) -> None:
         """Stop the server and remove a temporary directory; harmless when called again."""
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            process.send_signal(signal.SIGINT)  # "fast": ends connections, then shuts down
-            try:
-                await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        if process is not None:
+            await asyncio.to_thread(_end, process)
         if not self._kept:
             await asyncio.to_thread(shutil.rmtree, self._home, ignore_errors=True)
 
@@ -110,18 +105,18 @@ class Cluster:
         return _reachable(_binaries(), self._home, self._user)
 
     async def _create(self, binaries: Path) -> None:
-        process = await self._run(
+        process = self._run(
             *(binaries / "initdb", "-D", str(self._data), "-U", "postgres", "--auth=trust"),
             *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
         )
-        if await process.wait() != 0:
+        if await asyncio.to_thread(process.wait) != 0:
             raise DatabaseUnreachableError(f"the demo's data was not created:\n{self._said()}")
 
-    async def _run(self, program: Path, *arguments: str) -> asyncio.subprocess.Process:
+    def _run(self, program: Path, *arguments: str) -> subprocess.Popen[bytes]:
+        # Not asyncio's: uvloop can't start a process as another user.
         with (self._home / "postgres.log").open("ab") as log:
-            return await asyncio.create_subprocess_exec(
-                program,
-                *arguments,
+            return subprocess.Popen(  # noqa: S603 - our own binaries
+                [program, *arguments],
                 cwd=self._home,
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
                 stdin=subprocess.DEVNULL,
@@ -135,7 +130,7 @@ class Cluster:
     async def _answering(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_START_SECONDS):
-                while self._process is not None and self._process.returncode is None:
+                while self._process is not None and self._process.poll() is None:
                     try:
                         connection = await psycopg.AsyncConnection.connect(self.dsn)
                     except psycopg.OperationalError:
@@ -149,6 +144,15 @@ class Cluster:
         with contextlib.suppress(OSError):
             return (self._home / "postgres.log").read_text(errors="replace")[-2000:]
         return "it left no log"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)  # "fast": ends connections, then shuts down
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _server_user() -> pwd.struct_passwd | None:
