@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry
 
 from realtime_hub.auth.authorizer import PostgresAuthorizer
 from realtime_hub.auth.tokens import TokenVerifier
-from realtime_hub.errors import RealtimeHubError
 from realtime_hub.gateway.http import Gateway
 from realtime_hub.gateway.limits import GatewaySettings
 from realtime_hub.gateway.metrics import GatewayMetrics
@@ -22,6 +21,7 @@ from realtime_hub.hub.ports import SourceState
 from realtime_hub.hub.registry import Registry
 from realtime_hub.log.memory import MemoryChangeLog
 from realtime_hub.node.membership import Membership
+from realtime_hub.node.metrics import HubMetrics
 from realtime_hub.node.pipeline import Pipeline
 from realtime_hub.node.supervisor import Supervisor
 from realtime_hub.postgres.catalog import PostgresCatalog
@@ -103,26 +103,32 @@ class Service:
 
     def statistics(self) -> dict[str, Any]:
         """Counters and gauges for `/api/stats`."""
-        source = self._source.statistics()
         return {
-            "source": {
-                "state": source.state.value,
-                "received_lsn": source.received_lsn,
-                "confirmed_lsn": source.confirmed_lsn,
-                "reconnects": source.reconnects,
-            },
-            "pipeline": {
-                "changes": self._pipeline.statistics.changes,
-                "repeated": self._pipeline.statistics.repeated,
-            },
-            "dispatch": {
-                "deliveries": self._dispatcher.statistics.deliveries,
-                "withheld": self._dispatcher.statistics.withheld,
-                "undecided": self._dispatcher.statistics.undecided,
-            },
+            "source": self._source.state.value,
+            "hub": self._figures(),
             "listeners": {
                 str(name): count for name, count in self._registry.listeners_by_table().items()
             },
+        }
+
+    def _figures(self) -> dict[str, float]:
+        source = self._source.statistics()
+        pipeline, dispatch = self._pipeline.statistics, self._dispatcher.statistics
+        verdicts = self._authorizer.statistics
+        return {
+            "streaming": float(source.state is SourceState.STREAMING),
+            "received_lsn": source.received_lsn,
+            "confirmed_lsn": source.confirmed_lsn,
+            "reconnects": source.reconnects,
+            "changes": pipeline.changes,
+            "repeated": pipeline.repeated,
+            "deliveries": dispatch.deliveries,
+            "withheld": dispatch.withheld,
+            "undecided": dispatch.undecided,
+            "policies_compiled": verdicts.compiled,
+            "policies_asked": verdicts.asking.asked,
+            "policies_raised": verdicts.asking.raised,
+            "unchecked_deletes": verdicts.unchecked_deletes,
         }
 
     async def _pool(self, size: int, purpose: str) -> Pool:
@@ -154,13 +160,15 @@ class Service:
             idle_timeout=settings.idle_timeout,
             allowed_origins=None if origins is None else frozenset(map(str.lower, origins)),
         )
+        metrics = CollectorRegistry()
+        HubMetrics(metrics, self._figures)
         return Gateway(
             limits,
             self._membership,
             self._make_tokens(),
             lambda: self._source.state,
             self.statistics,
-            GatewayMetrics(CollectorRegistry()),
+            GatewayMetrics(metrics),
             routes=self._routes,
         )
 
@@ -202,6 +210,3 @@ async def serve(settings: Settings) -> None:
                 task.cancel()
         await service.stop()
         log.info("stopped")
-
-
-__all__ = ["RealtimeHubError", "Service", "SourceState", "serve"]

@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from tests.hub.parts import Recorder, SetAuthorizer, SetOracle, binding, insert, make_table
 
 from realtime_hub.changes import TableName
 from realtime_hub.errors import (
@@ -12,7 +13,6 @@ from realtime_hub.errors import (
 from realtime_hub.hub.listeners import Gap
 from realtime_hub.hub.registry import Registry
 from realtime_hub.node.membership import GAP_UNPUBLISHED, Membership
-from tests.hub.parts import Recorder, SetAuthorizer, SetOracle, binding, insert, make_table
 
 
 class SetCatalog:

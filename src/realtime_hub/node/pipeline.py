@@ -7,13 +7,11 @@ same Positions. The WAL is confirmed only after the log's `sync`.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
-from realtime_hub.changes import Change, Table, TableName
+from realtime_hub.changes import Table, TableName
 from realtime_hub.errors import DatabaseUnreachableError
 from realtime_hub.hub.dispatch import Dispatcher
 from realtime_hub.hub.ports import Authorizer, Batch, ChangeLog, Source
@@ -35,10 +33,7 @@ class PipelineStatistics:
 
 
 class Pipeline:
-    """Moves changes from the source to the log and the dispatcher, and confirms them.
-
-    observe: told of every batch's commit times against the clock, for metrics.
-    """
+    """Moves changes from the source to the log and the dispatcher, and confirms them."""
 
     def __init__(
         self,
@@ -46,14 +41,11 @@ class Pipeline:
         changelog: ChangeLog,
         authorizer: Authorizer,
         dispatcher: Dispatcher,
-        *,
-        observe: Callable[[float], None] | None = None,
     ) -> None:
         self._source = source
         self._log = changelog
         self._authorizer = authorizer
         self._dispatcher = dispatcher
-        self._observe = observe
         self._tables: dict[TableName, Table] = {}
         # What is kept from before a restart was delivered, or is read from the log on resume.
         self._last: Position | None = changelog.head
@@ -82,7 +74,7 @@ class Pipeline:
         for change in fresh.changes:
             self._dispatcher.dispatch(change)
         if fresh.changes:
-            self._note(fresh.changes[-1])
+            self.statistics.last_commit = fresh.changes[-1].commit_time
 
     def _fresh(self, batch: Batch) -> Batch:
         """The batch without what was taken before; a reconnected source repeats changes."""
@@ -115,11 +107,6 @@ class Pipeline:
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 return
-
-    def _note(self, change: Change) -> None:
-        self.statistics.last_commit = change.commit_time
-        if self._observe is not None:
-            self._observe(time.time() - change.commit_time / 1_000_000)
 
     async def _confirm(self) -> None:
         while True:
