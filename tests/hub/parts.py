@@ -14,6 +14,7 @@ from realtime_hub.identity import Identity
 from realtime_hub.lsn import Position
 from realtime_hub.wire.filters import Condition, parse_filter
 
+ANON = Identity("anon", "{}")
 TYPES = {23: PgType(23, "int4", category="N"), 25: PgType(25, "text", category="S")}
 
 
@@ -48,7 +49,7 @@ def insert(table: Table, *values: int | str | None, lsn: int = 1, index: int = 0
 def binding(
     ident: int,
     table: str | None = "llamadas",
-    filter: str | None = None,  # noqa: A002
+    filter: str | None = None,
     kind: Kind | None = None,
     select: tuple[str, ...] | None = None,
 ) -> Binding:
@@ -59,7 +60,7 @@ def binding(
 class Recorder:
     """A subscriber that keeps what it got: (ids, new row) for changes, the Gap for gaps."""
 
-    identity: Identity = Identity("anon", "{}")
+    identity: Identity = ANON
     format: Hashable = ("realtime:room", 2)
     lane: Lane = field(default_factory=Lane)
     got: list[tuple[tuple[int, ...], Row | None] | Gap] = field(default_factory=list)
