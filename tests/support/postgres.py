@@ -19,7 +19,7 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -41,6 +41,10 @@ SETTINGS = {
     "log_min_messages": "warning",
     "log_line_prefix": "%m [%p] %d ",
 }
+
+# Outlives the test process by a moment: when that ends in whatever way, its end of the pipe
+# closes, and the server and its files go too.
+WATCHER = """read -r _; "$0" -D "$1/data" -m immediate -w stop; rm -rf "$1" """
 
 # As Supabase's own start-up scripts define them.
 SUPABASE_ROLES: LiteralString = """
@@ -91,6 +95,7 @@ class Server:
         self._home = Path(tempfile.mkdtemp(prefix="realtime-hub-postgres-"))
         self._bin = _binaries(self.version)
         self._running = False
+        self._watcher: subprocess.Popen[bytes] | None = None
 
     @property
     def data(self) -> Path:
@@ -112,6 +117,7 @@ class Server:
         atexit.register(self.stop)
         try:
             self._create_cluster()
+            self._watcher = self._watch()
             self._control("start")
             self._running = True
             self._create_template()
@@ -125,6 +131,9 @@ class Server:
         if self._running:
             self._running = False
             self._control("stop", "-m", "immediate")
+        if self._watcher is not None:
+            self._watcher.communicate()
+            self._watcher = None
         shutil.rmtree(self._home, ignore_errors=True)
 
     def restart(self, mode: str = "fast") -> None:
@@ -200,21 +209,38 @@ class Server:
     def _control(self, *arguments: str) -> None:
         self._run("pg_ctl", "-w", "-t", "60", "-l", str(self.log), *arguments)
 
+    def _watch(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", WATCHER, str(self._bin / "pg_ctl"), str(self._home)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            **self._as_server_user(),
+        )
+
+    def _as_server_user(self) -> dict[str, Any]:
+        """How every program of the server is run: apart from the tests' terminal and group."""
+        entry = None if self._user is None else pwd.getpwnam(self._user)
+        return {
+            "user": None if entry is None else entry.pw_uid,
+            "group": None if entry is None else entry.pw_gid,
+            "extra_groups": None if entry is None else [],
+            "env": {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+            "start_new_session": True,
+        }
+
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._bin / program), "-D", str(self.data), *arguments]
         # The server inherits pg_ctl's output, so a pipe would never see its end.
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(
                 command,
-                user=self._user,
-                group=None if self._user is None else pwd.getpwnam(self._user).pw_gid,
-                extra_groups=None if self._user is None else [],
                 cwd=self._home,
-                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,
+                **self._as_server_user(),
             )
             output.seek(0)
             said = output.read().decode(errors="replace")
