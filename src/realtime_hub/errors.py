@@ -211,6 +211,12 @@ class NotServedError(RealtimeHubError):
         return f"{self.feature} is not served here"
 
 
+class RoleForbiddenError(SubscriptionError):
+    """The token's role is a superuser, which no client may be."""
+
+    code = "RoleForbidden"
+
+
 # Who somebody is.
 
 

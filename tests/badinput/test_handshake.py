@@ -145,10 +145,7 @@ async def test_a_request_that_is_no_websocket_is_told_so(stand: Stand) -> None:
         "no_existe",
         '"anon"',
         "anon; drop table llamada",
-        pytest.param(
-            "postgres",
-            marks=pytest.mark.xfail(strict=True, reason="a superuser's role is served"),
-        ),
+        "postgres",
     ],
 )
 async def test_a_role_that_may_not_listen_is_refused_in_words(stand: Stand, role: str) -> None:

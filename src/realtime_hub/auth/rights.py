@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Final
 
 from realtime_hub.changes import Table
-from realtime_hub.errors import UnknownRoleError
+from realtime_hub.errors import RoleForbiddenError, UnknownRoleError
 from realtime_hub.hub.ports import Rights
 from realtime_hub.postgres.pool import Pool
 
@@ -51,12 +51,18 @@ async def read_rights(pool: Pool, table: Table, roles: Collection[str]) -> dict[
 
 
 async def existing_role(pool: Pool, role: str) -> None:
-    """Make sure that a role exists.
+    """Make sure that a role exists and is one for clients.
 
     Raises:
-        UnknownRoleError, DatabaseUnreachableError
+        UnknownRoleError, RoleForbiddenError, DatabaseUnreachableError
     """
     async with pool.connection() as conn:
-        cursor = await conn.execute("select 1 from pg_catalog.pg_roles where rolname = %s", (role,))
-        if await cursor.fetchone() is None:
-            raise UnknownRoleError(f'role "{role}" does not exist')
+        cursor = await conn.execute(
+            "select rolsuper from pg_catalog.pg_roles where rolname = %s", (role,)
+        )
+        found = await cursor.fetchone()
+    if found is None:
+        raise UnknownRoleError(f'role "{role}" does not exist')
+    if found[0]:
+        # Policies would be asked, and their functions run, with a superuser's rights.
+        raise RoleForbiddenError(f'role "{role}" is a superuser; use service_role to see all rows')

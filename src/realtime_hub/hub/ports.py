@@ -204,7 +204,7 @@ class Authorizer(Protocol):
     async def admit(self, identity: Identity, table: Table) -> Rights:
         """Prepare for a listener, and say what its role may see.
 
-        Raises UnknownRoleError, TableForbiddenError, DatabaseUnreachableError.
+        Raises UnknownRoleError, RoleForbiddenError, DatabaseUnreachableError.
         """
 
     def rights(self, table: Table, role: str) -> Rights:
