@@ -3,6 +3,7 @@ can't be reached or served, 4 anything else that went wrong."""
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -120,7 +121,9 @@ def main() -> None:
             sys.exit(2)
         sys.exit(3 if isinstance(error, SourceError) else 4)
     except OSError as error:
-        print(f"error [SystemError]: {error}", file=sys.stderr)  # noqa: T201
+        taken = error.errno == errno.EADDRINUSE
+        text = "the port is taken by another program; choose one with --port" if taken else error
+        print(f"error [SystemError]: {text}", file=sys.stderr)  # noqa: T201
         sys.exit(4)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ async def run(options: Options, announce: Callable[[Running], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    _check_port(options.port)
     async with Cluster(options.data) as cluster:
         if stop.is_set():
             return
@@ -63,6 +65,14 @@ async def run(options: Options, announce: Callable[[Running], None]) -> None:
             url = f"http://127.0.0.1:{service.port}"
             announce(Running(url, cluster.dsn, page.token(users[0])))
             await _first_to_end(stop.wait(), service.run(), _load(cluster.dsn, options))
+
+
+def _check_port(port: int) -> None:
+    """Raises OSError if the port is taken, before anything has been started for nothing."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        probe.listen()
 
 
 def _settings(dsn: str, secret: str, port: int) -> Settings:

@@ -25,7 +25,7 @@ const SHOWN = {
   bot_pause_status: ['uchat_id', 'motivo'],
 }
 
-let channel, people, prospects, calls, chats, ended, times, total
+let channel, people, prospects, calls, chats, ended, times, total, begun
 let turn = 0
 
 function element(tag, text, className) {
@@ -51,6 +51,7 @@ async function start(user) {
   ended = new Set()
   times = []
   total = 0
+  begun = performance.now()
   $('feed').replaceChildren()
   draw()
   const session = await ask('/demo/session', user)
@@ -176,7 +177,8 @@ setInterval(() => {
   for (const clock of document.querySelectorAll('.clock')) clock.textContent = since(clock.dataset.since)
   const now = performance.now()
   times = times.filter((time) => now - time < 10_000)
-  $('rate').textContent = (times.length / 10).toFixed(1)
+  const seconds = Math.min(10, Math.max(1, (now - begun) / 1000))
+  $('rate').textContent = (times.length / seconds).toFixed(1)
   $('count').textContent = total
 }, 1000)
 

@@ -1,0 +1,152 @@
+"""The command as somebody runs it, with what it prints and leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.client import RealtimeClient
+from tests.support.gateway import free_port
+
+PATIENCE = 60.0
+
+_COMMAND = (sys.executable, "-m", "realtime_hub", "demo")
+
+
+class Demo:
+    """`realtime-hub demo` in a process of its own, whose temporary files are all in `home`."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        home.chmod(0o755)  # the demo's server may run as another user
+        self.home = home
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = home.parent / f"{home.name}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*_COMMAND, "--port", str(self.port), *arguments],
+                env={**os.environ, "TMPDIR": str(home)},
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + PATIENCE
+        while "Ctrl-C" not in self.said:
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.05)
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def get(self, path: str) -> tuple[dict[str, str], bytes]:
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            return dict(answer.headers), answer.read()
+
+    def json(self, path: str) -> Any:
+        return json.loads(self.get(path)[1])
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    # Not tmp_path: as root, PostgreSQL runs as another user, who can't enter it.
+    with tempfile.TemporaryDirectory(prefix="demo-") as name:
+        yield Path(name)
+        Path(f"{name}.log").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def demo(home: Path) -> Iterator[Demo]:
+    running = Demo(home, "--rate", "60")
+    yield running
+    if running.process.poll() is None:
+        running.end(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_when_asked_to_and_leaves_nothing_behind(home: Path, number: int) -> None:
+    demo = Demo(home)
+    (pidfile,) = home.glob("*/data/postmaster.pid")
+    server = int(pidfile.read_text().splitlines()[0])
+    assert demo.end(number) == 0, demo.said
+    assert list(home.iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, 0)
+
+
+def test_it_ends_by_itself_after_its_duration(home: Path) -> None:
+    demo = Demo(home, "--duration", "1")
+    assert demo.process.wait(PATIENCE) == 0, demo.said
+    assert list(home.iterdir()) == []
+
+
+def test_a_port_that_is_taken_is_said_and_nothing_is_started(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [*_COMMAND, "--port", str(port)],
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 4
+    assert done.stderr.strip() == (
+        "error [SystemError]: the port is taken by another program; choose one with --port"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_may_ask_nobody_else_and_holds_no_code_of_its_own(demo: Demo) -> None:
+    headers, body = demo.get("/")
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
+    page = body.decode()
+    assert "://" not in page
+    assert "<style" not in page
+    assert page.count("<script") == page.count('<script type="module" src="/demo/') == 1
+    assert "innerHTML" not in demo.get("/demo/page.js")[1].decode()
+
+
+def test_the_snippets_carry_the_address_and_a_token(demo: Demo) -> None:
+    for path in ("/demo/listen.mjs", "/demo/listen.py"):
+        text = demo.get(path)[1].decode()
+        assert demo.url in text
+        assert "{{" not in text
+    compile(demo.get("/demo/listen.py")[1], "listen.py", "exec")
+
+
+async def test_a_supervisor_gets_what_happens_and_an_agent_a_part(demo: Demo) -> None:
+    session = await asyncio.to_thread(demo.json, "/demo/session")
+    agent = next(user for user in session["users"] if user["puesto"] == "agente")
+    part = await asyncio.to_thread(demo.json, f"/demo/session?user={agent['id']}")
+    tables = ("llamadas_ventas", "mensajes_whatsapp", "prospectos")
+    everything = [{"event": "*", "schema": "public", "table": table} for table in tables]
+    async with (
+        await RealtimeClient.connect(demo.url, session["token"]) as all_seeing,
+        await RealtimeClient.connect(demo.url, part["token"]) as one_of_them,
+    ):
+        mine = await one_of_them.join("centre", everything)
+        channel = await all_seeing.join("centre", everything)
+        changes = await channel.wait_changes(120)
+        assert {change["data"]["table"] for change in changes} == set(tables)
+        found = await mine.wait_changes(5)
+        coordinations = {change["data"]["record"]["coordinacion_id"] for change in found}
+        assert coordinations == {1}
