@@ -10,7 +10,7 @@ from realtime_hub.errors import (
     SelectError,
     TableNotPublishedError,
 )
-from realtime_hub.hub.listeners import Gap
+from realtime_hub.hub.listeners import Binding, Gap
 from realtime_hub.hub.registry import Registry
 from realtime_hub.node.membership import GAP_UNPUBLISHED, Membership
 
@@ -118,3 +118,10 @@ async def test_subscribers_are_told_when_their_table_leaves_the_publication(part
     (gap,) = parts.subscriber.got
     assert isinstance(gap, Gap)
     assert gap.reason == GAP_UNPUBLISHED
+
+
+async def test_a_wildcard_that_means_no_table_is_refused(parts):
+    outcomes = await parts.membership.join(
+        parts.subscriber, [binding(1, table=None), Binding(2, None, "otro", None)]
+    )
+    assert [type(outcome) for outcome in outcomes] == [type(None), TableNotPublishedError]

@@ -82,11 +82,13 @@ class Asker:
         pool: Pool,
         statistics: AskingStatistics,
         *,
+        table: str,
         statement_timeout: float,
         patience: float,
     ) -> None:
         self._pool = pool
         self._statistics = statistics
+        self._table = table
         self._timeout = str(max(1, int(statement_timeout * 1000)))
         self._patience = patience
         self._waiting: deque[Question] = deque()
@@ -193,7 +195,12 @@ class Asker:
         self._statistics.raised += 1
         if error.sqlstate not in self._complained:
             self._complained.add(error.sqlstate)
-            log.warning("policy_raised", sqlstate=error.sqlstate, role=question.identity.role)
+            log.warning(
+                "policy_raised",
+                table=self._table,
+                sqlstate=error.sqlstate,
+                role=question.identity.role,
+            )
 
 
 async def _row(cursor: psycopg.AsyncCursor[Any]) -> Any:

@@ -117,7 +117,9 @@ class PostgresAuthorizer:
 
     def rights(self, table: Table, role: str) -> Rights:
         known = self._tables.get(table.oid)
-        return NOTHING if known is None or known.table is not table else known.rights[role]
+        if known is None or known.table is not table:
+            return NOTHING
+        return known.rights.get(role, NOTHING)
 
     def judge(
         self, change: Change, identities: Collection[Identity]
@@ -187,6 +189,7 @@ class PostgresAuthorizer:
             asker = self._askers[table.oid] = Asker(
                 self._pool,
                 self.statistics.asking,
+                table=str(table.full_name),
                 statement_timeout=self._statement_timeout,
                 patience=self._patience,
             )
@@ -221,11 +224,10 @@ class PostgresAuthorizer:
             if role in self._roles:
                 return
             await existing_role(self._pool, role)
-            for known in self._tables.values():
-                added = await self._read(known.table, [role])
-                known.rights |= added.rights
-                known.rules |= added.rules
-            self._roles.add(role)
+            roles = self._roles | {role}
+            for oid, known in list(self._tables.items()):
+                self._tables[oid] = await self._read(known.table, roles)
+            self._roles = roles
 
     async def _read(self, table: Table, roles: Iterable[str]) -> _TableRules:
         roles = list(roles)

@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 import structlog
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from realtime_hub.errors import SettingsError
 
@@ -61,32 +61,52 @@ class JsonWebKeys:
     async def _read(self) -> None:
         self._read_at = time.monotonic()
         try:
-            content = orjson.loads(await self._content())
-            keys = KeySet.import_key_set(content).keys
-            self._keys = {key.kid: key for key in keys if key.kid}
-        except (
-            OSError,
-            TimeoutError,
-            ValueError,
-            aiohttp.ClientError,
-            JoseError,
-            KeyError,
-        ) as error:
-            log.warning("jwks_unreadable", location=self._location, error=type(error).__name__)
+            entries = orjson.loads(await self._content())["keys"]
+            self._keys = dict(filter(None, map(_imported, entries)))
+        except (OSError, TimeoutError, ValueError, TypeError, KeyError, aiohttp.ClientError) as e:
+            log.warning("jwks_unreadable", location=self._location, error=type(e).__name__)
 
     async def _content(self) -> bytes:
         if not self._location.startswith(("http://", "https://")):
-            return await asyncio.to_thread(Path(self._location).read_bytes)
+            return await asyncio.to_thread(_file_content, self._location)
         timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
+        content = bytearray()
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(self._location, allow_redirects=False) as response,
         ):
-            response.raise_for_status()
-            content = await response.content.read(_MAX_BYTES + 1)
-        if len(content) > _MAX_BYTES:
-            raise ValueError("key set is too large")
-        return content
+            if response.status != 200:
+                raise ValueError("no key set there")
+            async for chunk in response.content.iter_chunked(16_384):
+                content += chunk
+                if len(content) > _MAX_BYTES:
+                    raise ValueError("key set is too large")
+        return bytes(content)
+
+
+def _file_content(location: str) -> bytes:
+    with Path(location).open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError("key set is too large")
+    return content
+
+
+def _imported(entry: Any) -> tuple[str, Key] | None:
+    """A key with its id; None for one that can't verify: others of its set still can."""
+    if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
+        return None
+    make: Any = _MAKERS.get(str(entry.get("kty")))
+    key_id = entry.get("kid")
+    if make is None or not isinstance(key_id, str) or not key_id:
+        return None
+    try:
+        return key_id, make.import_key(entry)
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
+
+
+_MAKERS: Final = {"oct": OctKey, "RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 
 
 def secret_key(secret: str) -> OctKey:

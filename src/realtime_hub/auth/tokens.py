@@ -7,10 +7,10 @@ and `crit` must be absent.
 
 from __future__ import annotations
 
-import math
+import json
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Never
 
 import orjson
 from joserfc import jws, jwt
@@ -29,6 +29,7 @@ from realtime_hub.identity import Identity
 
 MAX_TOKEN_LENGTH: Final = 16_384
 _MAX_DEPTH: Final = 32
+_BROKEN: Final = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 _FAR_FUTURE: Final = 1e11  # seconds; some clients send `exp` in milliseconds, or worse
 
 
@@ -69,20 +70,19 @@ class TokenVerifier:
         role = self._api_keys.get(token)
         if role is not None:
             return Identity(role, orjson.dumps({"role": role}).decode())
-        return self._identity(await self._claims(token), now)
+        payload = await self._payload(token)
+        return self._identity(_claims(payload), payload, now)
 
-    async def _claims(self, token: str) -> dict[str, Any]:
+    async def _payload(self, token: str) -> bytes:
+        """The token's payload, its signature verified."""
         header = _header(token)
         key = await self._key(header)
         if key is None:
             raise TokenSignatureError
         try:
-            claims = jwt.decode(token, key, algorithms=list(type_of_algorithm)).claims
-        except (JoseError, ValueError, TypeError, RecursionError):
+            return jws.deserialize_compact(token, key, algorithms=[header["alg"]]).payload
+        except _BROKEN:
             raise TokenSignatureError from None
-        if _deeper_than(claims, _MAX_DEPTH):
-            raise TokenMalformedError
-        return claims
 
     async def _key(self, header: Mapping[str, Any]) -> Key | None:
         algorithm, key_id = header["alg"], header.get("kid")
@@ -94,9 +94,9 @@ class TokenVerifier:
             return self._secret
         return None
 
-    def _identity(self, claims: Mapping[str, Any], now: float) -> Identity:
+    def _identity(self, claims: Mapping[str, Any], payload: bytes, now: float) -> Identity:
         role, expires_at = claims.get("role"), _moment(claims.get("exp"))
-        if not isinstance(role, str) or not role or "\0" in role or expires_at is None:
+        if not isinstance(role, str) or not role or expires_at is None:
             raise TokenClaimsError
         if expires_at + self._leeway <= now:
             raise TokenExpiredError(int(now - expires_at))
@@ -108,9 +108,8 @@ class TokenVerifier:
         if self._audience is not None and self._audience not in _listed(claims.get("aud")):
             raise TokenClaimsError("The token's audience is not accepted")
         subject = claims.get("sub", "")
-        return Identity(
-            role, _text(claims), subject if isinstance(subject, str) else "", expires_at
-        )
+        subject = subject if isinstance(subject, str) else ""
+        return Identity(role, payload.decode(), subject, expires_at)
 
 
 def mint(
@@ -129,38 +128,62 @@ def _header(token: str) -> dict[str, Any]:
         raise TokenMalformedError
     try:
         header = jws.extract_compact(token.encode()).headers()
-    except (JoseError, ValueError, TypeError, RecursionError):
+    except _BROKEN:
         raise TokenMalformedError from None
-    if header.get("alg") not in type_of_algorithm or "crit" in header:
+    if not isinstance(header.get("alg"), str):
+        raise TokenMalformedError
+    if header["alg"] not in type_of_algorithm or "crit" in header:
         raise TokenSignatureError
     return header
+
+
+def _claims(payload: bytes) -> dict[str, Any]:
+    """The claims, if PostgreSQL would read the same ones from this text.
+
+    Refused are names that come twice, numbers that JSON does not have, lone surrogates and
+    the character NUL, which `jsonb` can't hold.
+    """
+    try:
+        claims = orjson.loads(payload)
+        json.loads(payload, object_pairs_hook=_distinct_names, parse_constant=_refuse)
+    except _BROKEN:
+        raise TokenMalformedError from None
+    if not isinstance(claims, dict) or _odd(claims, _MAX_DEPTH):
+        raise TokenMalformedError
+    return claims
+
+
+def _distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(names := dict(pairs)) != len(pairs):
+        raise ValueError("a name comes twice")
+    return names
+
+
+def _refuse(_constant: str) -> Never:
+    raise ValueError("not a JSON number")
 
 
 def _moment(value: object) -> float | None:
     """A NumericDate (RFC 7519, section 2) that makes sense."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and 0 <= value <= _FAR_FUTURE else None
+    return float(value) if 0 <= value <= _FAR_FUTURE else None
 
 
 def _listed(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
-def _text(claims: Mapping[str, Any]) -> str:
-    try:
-        return orjson.dumps(claims, option=orjson.OPT_SORT_KEYS).decode()
-    except (TypeError, ValueError):
-        raise TokenMalformedError from None
-
-
-def _deeper_than(value: object, depth: int) -> bool:
-    if depth == 0:
-        return True
+def _odd(value: object, depth: int) -> bool:
+    """Whether it is nested too deeply, or has NUL in a text."""
+    if isinstance(value, str):
+        return "\0" in value
     if isinstance(value, dict):
-        return any(_deeper_than(item, depth - 1) for item in value.values())
+        return depth == 0 or any(
+            "\0" in name or _odd(item, depth - 1) for name, item in value.items()
+        )
     if isinstance(value, list):
-        return any(_deeper_than(item, depth - 1) for item in value)
+        return depth == 0 or any(_odd(item, depth - 1) for item in value)
     return False
 
 

@@ -14,6 +14,7 @@ from realtime_hub.errors import (
     FilterValueError,
     SelectError,
     SubscriptionError,
+    TableNotPublishedError,
 )
 from realtime_hub.hub.listeners import Binding, Gap, Subscriber
 from realtime_hub.hub.ports import Authorizer, Catalog, FilterOracle
@@ -96,7 +97,7 @@ class Membership:
     async def _check(self, subscriber: Subscriber, binding: Binding) -> Binding | SubscriptionError:
         try:
             if binding.target is None:
-                await self._admit_everywhere(subscriber, binding)
+                await self._admit_role(subscriber, binding)
                 return binding
             return await self._check_table(subscriber, binding, binding.target)
         except SubscriptionError as refusal:
@@ -119,12 +120,14 @@ class Membership:
         conditions = await self._oracle.canonical(table, binding.conditions)
         return replace(binding, conditions=conditions)
 
-    async def _admit_everywhere(self, subscriber: Subscriber, binding: Binding) -> None:
+    async def _admit_role(self, subscriber: Subscriber, binding: Binding) -> None:
         """A wildcard is refused only for what holds everywhere, as an unknown role does."""
         for name in await self._catalog.publication():
             if binding.schema in (None, name.schema) and binding.table in (None, name.name):
                 table = await self._catalog.published(name)
                 await self._authorizer.admit(subscriber.identity, table)
+                return
+        raise TableNotPublishedError("nothing that this binding could mean is published")
 
 
 def _announcing(subscriber: Subscriber, gap: Gap) -> Callable[[], None]:
