@@ -41,7 +41,7 @@ clean: ## remove what was installed and made
 $(VENV)/.demo: requirements/demo.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/pip install --quiet --require-hashes -r requirements/demo.txt
-	$(RUN)/pip install --quiet --no-deps --editable .
+	$(RUN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.demo
