@@ -81,6 +81,16 @@ class DatabaseClock:
         return total
 
 
+def hub_cpu(dsn: str) -> float:
+    """CPU seconds of the walsender and of the gateway's other sessions in the database."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        rows = conn.execute(
+            "select pid from pg_stat_activity"
+            " where backend_type = 'walsender' or application_name like 'realtime%'"
+        ).fetchall()
+    return sum(cpu_seconds(pid) for (pid,) in rows)
+
+
 def websocket_greeting(path: str, *messages: object) -> bytes:
     """The bytes of a client that opens a WebSocket and at once sends these JSON messages."""
     key = base64.b64encode(os.urandom(16)).decode()
