@@ -1,80 +1,89 @@
-"""Policies asked of PostgreSQL: the changed row's values, the role, its claims, and an answer.
+"""Policies asked of PostgreSQL: who asks when, what is asked again, and what is given up.
 
-Each question is a transaction of its own, read-only and short, and many go in one round trip.
-One that raises or takes too long fails alone.
+Questions go many in one round trip. One that takes long holds up the others of its round trip
+for a moment once; from then on it is asked in a lane of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Hashable
+from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 import psycopg
 import structlog
-from psycopg import sql
 
-from realtime_hub.changes import Row, Table, Value
+from realtime_hub.auth.claims import claim_setting
+from realtime_hub.auth.pipelines import Answer, Conversations, Listener
+from realtime_hub.auth.probes import Probe
 from realtime_hub.errors import DatabaseUnreachableError, UndecidedError
 from realtime_hub.identity import Identity
-from realtime_hub.postgres.pool import Connection, Pool
+from realtime_hub.postgres.pool import Pool
 
 log = structlog.get_logger(__name__)
 
-_BATCH: Final = 256
-_RETRY_SECONDS: Final = 0.01
+SEARCH_PATH: Final = '"$user", public, extensions'
+"""Where functions that policies call look for names: Supabase's own setting."""
+
+_BATCH: Final = 64
+_CAUTIOUS_BATCH: Final = 8
+"""Questions in one round trip, where the same has been answered before and where not."""
+_FAST_TIMEOUT: Final = 0.25
+_FAST_WORKERS: Final = 2
+_SUSPICION_SECONDS: Final = 60.0
+_MAX_SLOW: Final = 64
+_MAX_REMEMBERED: Final = 10_000
+_INVISIBLE_SECONDS: Final = 0.01
+_BUSY_SECONDS: Final = 0.1
 _RECONNECT_SECONDS: Final = 0.25
 
-# Local to the transaction: nothing stays behind on the connection.
-_BECOME: Final = """
-select pg_catalog.set_config('transaction_read_only', 'on', true),
-       pg_catalog.set_config('statement_timeout', $1, true),
-       pg_catalog.set_config('request.jwt.claims', $2, true),
-       pg_catalog.set_config('request.jwt.claim.sub', $3, true),
-       pg_catalog.set_config('request.jwt.claim.role', $4, true),
-       pg_catalog.set_config('role', $4, true)
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What is asked about a row: SQL with parameters, the last of them the transaction's 32-bit
-    id. It answers (whether the transaction is visible, the verdict)."""
-
-    query: str
-    parameters: tuple[Any, ...]
-    xid: int
+_CANCELED: Final = "57014"
+_BUSY: Final = frozenset({"55P03", "40P01", "40001"})
+"""Locked, deadlocked, not serializable: others' doing, so it is asked again."""
+_STALE: Final = frozenset({"42501", "42P01", "42703", "42883", "42704", "0A000", "26000"})
+"""A name or a right is missing: perhaps the prepared statement is older than the catalog."""
 
 
 @dataclass(slots=True, eq=False)
 class Question:
-    """One probe under one identity. asked_at: `loop.time()` when its answer became due."""
+    """One probe as one listener. who: equal for questions that take equally long.
+
+    asked_at: `loop.time()` when the answer became due. slow: asked alone and given time.
+    lost: a connection was lost while it was asked. anew: asked again after `_STALE`.
+    """
 
     probe: Probe
     identity: Identity
+    who: Hashable
+    table: str
     answer: asyncio.Future[bool]
-    asked_at: float = field(default=0.0)
+    asked_at: float
+    slow: bool = False
+    lost: bool = False
+    anew: bool = False
 
 
 @dataclass(slots=True)
 class AskingStatistics:
     """asked: questions sent. raised: those that a policy ended with an error or by taking too
-    long. deferred: sent again, since the snapshot did not see the change yet."""
+    long. deferred: sent again, since the snapshot did not see the change yet or something was
+    locked. slow: asked alone. undecided: given up."""
 
     asked: int = 0
     raised: int = 0
     deferred: int = 0
+    slow: int = 0
+    undecided: int = 0
 
 
 class Asker:
-    """Asks about the rows of one table, in order, on at most one connection at a time.
+    """Asks questions, in any order, on a few connections of the pool.
 
-    A policy that sleeps so holds back its own table alone. patience: seconds after which a
-    question fails with UndecidedError, while PostgreSQL is away or behind.
+    statement_timeout: seconds after which a policy is given up, which withholds the change.
+    patience: seconds after which a question fails with UndecidedError, while PostgreSQL is
+    away, locked or behind.
     """
 
     def __init__(
@@ -82,209 +91,212 @@ class Asker:
         pool: Pool,
         statistics: AskingStatistics,
         *,
-        table: str,
         statement_timeout: float,
         patience: float,
+        search_path: str = SEARCH_PATH,
     ) -> None:
         self._pool = pool
         self._statistics = statistics
-        self._table = table
-        self._timeout = str(max(1, int(statement_timeout * 1000)))
+        self._timeout = statement_timeout
         self._patience = patience
-        self._waiting: deque[Question] = deque()
-        self._task: asyncio.Task[None] | None = None
-        self._complained: set[str | None] = set()
+        self._path = search_path.encode()
+        self._conversations = Conversations(search_path)
+        self._fast: deque[Question] = deque()
+        self._slow: deque[Question] = deque()
+        self._open: set[Question] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._working = {False: 0, True: 0}  # by whether the lane is the slow one
+        self._suspects: dict[Hashable, float] = {}
+        self._trusted: dict[str, None] = {}
+        self._complained: set[tuple[str, str]] = set()
+        self._closed = False
 
-    def ask(self, probe: Probe, identity: Identity) -> asyncio.Future[bool]:
-        """The probe's verdict; false if the policy raises. Fails with UndecidedError."""
+    def ask(
+        self, probe: Probe, identity: Identity, *, who: Hashable, table: str
+    ) -> asyncio.Future[bool]:
+        """The probe's verdict; false if the policy raises or takes too long.
+
+        Fails with UndecidedError. table: its name, for the log.
+        """
         loop = asyncio.get_running_loop()
-        question = Question(probe, identity, loop.create_future(), loop.time())
-        self._waiting.append(question)
-        if self._task is None or self._task.done():
-            self._task = loop.create_task(self._work())
+        question = Question(probe, identity, who, table, loop.create_future(), loop.time())
+        if self._closed:
+            self._fail(question, "the gateway stops")
+            return question.answer
+        self._open.add(question)
+        until = self._suspects.get(who)
+        if until is not None and until > loop.time():
+            self._slow_down(question)
+        else:
+            self._enqueue(question)
         return question.answer
 
     async def aclose(self) -> None:
-        """Give up what waits; its futures fail."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        while self._waiting:
-            _fail(self._waiting.popleft(), "the gateway stops")
+        """Give up all questions; their futures fail."""
+        self._closed = True
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for question in list(self._open):
+            self._fail(question, "the gateway stops")
 
-    async def _work(self) -> None:
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-            try:
-                left = await self._ask_batch(batch)
-            except DatabaseUnreachableError as error:
-                left = self._patient(batch, str(error))
-                await asyncio.sleep(_RECONNECT_SECONDS)
-            except asyncio.CancelledError:
-                for question in batch:
-                    _fail(question, "the gateway stops")
-                raise
-            if left:
-                self._waiting.extendleft(reversed(left))
+    # Waiting
 
-    async def _ask_batch(self, batch: list[Question]) -> list[Question]:
-        """Answer what can be answered now; returns what must be asked again."""
-        async with self._pool.connection() as conn:
-            rows = await self._pipelined(conn, batch)
-            for question, row in zip(batch, rows, strict=True):
-                if row is None:
-                    row = await self._alone(conn, question)
-                self._take(question, row)
-        left = self._patient([q for q in batch if not q.answer.done()], "the change is not visible")
-        if left:
-            self._statistics.deferred += len(left)
-            await asyncio.sleep(_RETRY_SECONDS)
-        return left
+    def _enqueue(self, question: Question) -> None:
+        if self._closed or question.answer.done():
+            self._open.discard(question)
+            return
+        (self._slow if question.slow else self._fast).append(question)
+        if self._working[question.slow] < (1 if question.slow else _FAST_WORKERS):
+            self._start(self._work_slow if question.slow else self._work_fast, question.slow)
 
-    def _take(self, question: Question, row: Sequence[Any]) -> None:
-        visible, verdict = row
-        if visible and not question.answer.done():
-            question.answer.set_result(bool(verdict))
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]], slow: bool) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            self._working[slow] -= 1
+            queue = self._slow if slow else self._fast
+            if queue and not self._closed:
+                self._start(work, slow)
 
-    async def _pipelined(self, conn: Connection, batch: list[Question]) -> list[Any]:
-        """One round trip; None for a question that failed, or that a failure took along."""
-        self._statistics.asked += len(batch)
-        cursors: list[psycopg.AsyncCursor[Any]] = []
-        # Errors belong to single questions, which are asked again alone.
-        with suppress(psycopg.DatabaseError):
-            async with conn.pipeline() as pipeline:
-                for question in batch:
-                    with suppress(psycopg.DatabaseError):
-                        cursors.append(await self._send(conn, question))
-                        await pipeline.sync()
-        if conn.closed or conn.broken:
-            raise DatabaseUnreachableError("the connection was lost while policies were asked")
-        rows = [await _row(cursor) for cursor in cursors]
-        return rows + [None] * (len(batch) - len(rows))
+        self._working[slow] += 1
+        task = asyncio.get_running_loop().create_task(work())
+        self._tasks.add(task)
+        task.add_done_callback(ended)
 
-    async def _alone(self, conn: Connection, question: Question) -> Sequence[Any]:
-        try:
-            async with conn.transaction():
-                cursor = await self._send(conn, question)
-                return await cursor.fetchone() or (True, False)
-        except psycopg.Error as error:
-            if conn.closed or conn.broken:
-                raise DatabaseUnreachableError("the connection was lost") from None
-            self._complain(error, question)
-            return True, False
-
-    async def _send(self, conn: Connection, question: Question) -> psycopg.AsyncCursor[Any]:
-        identity, probe = question.identity, question.probe
-        subject = _claim_text(identity.claims, "sub")
-        become = psycopg.AsyncRawCursor(conn)
-        await become.execute(_BECOME, (self._timeout, identity.claims, subject, identity.role))
-        cursor = psycopg.AsyncRawCursor(conn)
-        return await cursor.execute(probe.query, (*probe.parameters, probe.xid))
-
-    def _patient(self, questions: list[Question], reason: str) -> list[Question]:
-        """Those that may still wait; the others fail."""
-        due = asyncio.get_running_loop().time() - self._patience
-        for question in questions:
-            if question.asked_at < due:
-                _fail(question, reason)
-        return [question for question in questions if not question.answer.done()]
-
-    def _complain(self, error: psycopg.Error, question: Question) -> None:
-        """Count it, and log each kind of error once; the texts may hold row data."""
-        self._statistics.raised += 1
-        if error.sqlstate not in self._complained:
-            self._complained.add(error.sqlstate)
-            log.warning(
-                "policy_raised",
-                table=self._table,
-                sqlstate=error.sqlstate,
-                role=question.identity.role,
-            )
-
-
-async def _row(cursor: psycopg.AsyncCursor[Any]) -> Any:
-    try:
-        return await cursor.fetchone()
-    except psycopg.Error:
-        return None
-
-
-def _fail(question: Question, reason: str) -> None:
-    if not question.answer.done():
-        question.answer.set_exception(UndecidedError(reason))
-
-
-def _claim_text(claims: str, name: str) -> str:
-    value = orjson.loads(claims).get(name)
-    return value if isinstance(value, str) else ""
-
-
-# The transaction's 32-bit id is completed from the snapshot's; a snapshot that does not see it
-# yet must not judge it.
-_VISIBLE: Final = """
-from (
-  select pg_catalog.pg_visible_in_snapshot(
-    (case when near.xid > near.top + 2147483648 then near.xid - 4294967296 else near.xid end)
-      ::pg_catalog.text::pg_catalog.xid8, near.now) as visible
-  from (
-    select now, top, (top >> 32 << 32) | ${number}::pg_catalog.int8 as xid
-    from (select pg_catalog.pg_current_snapshot() as now,
-                 pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
-                   ::pg_catalog.text::pg_catalog.int8 as top) snapshot
-  ) near
-) moment
-"""
-
-
-def row_probe(table: Table, names: Sequence[str], row: Row, expression: str, xid: int) -> Probe:
-    """Ask whether the expression holds on these values, whatever the table holds by now.
-
-    The values stand in for a row of the table under its own name, so that column references
-    and whole-row references mean them. names: the table's columns as they are now.
-    """
-    query = (  # names are quoted, and the expression is PostgreSQL's own text
-        f"select moment.visible, case when moment.visible then (select ({expression}) from"
-        f" pg_catalog.unnest(array[$1::{_quoted(table.schema, table.name)}])"
-        f" as {_quoted(table.name)}) end {_VISIBLE.format(number=2)}"
-    )
-    values = [row[table.index[name]] if name in table.index else None for name in names]
-    return Probe(query, (composite_text(values),), xid)
-
-
-def key_probe(table: Table, row: Row, xid: int) -> Probe:
-    """Ask whether the role sees the row with this key in the table."""
-    key = [(table.columns[i], row[i]) for i in table.key]
-    tests = [
-        f"{_quoted(column.name)} = ${number}::{_type(table, column.type_oid)}"
-        for number, (column, _) in enumerate(key, 1)
-    ]
-    query = (
-        "select moment.visible, case when moment.visible then exists("
-        f"select 1 from {_quoted(table.schema, table.name)} where {' and '.join(tests)}) end"
-        f" {_VISIBLE.format(number=len(key) + 1)}"
-    )
-    values = tuple(v.decode() if isinstance(v, bytes) else None for _, v in key)
-    return Probe(query, values, xid)
-
-
-def composite_text(row: Sequence[Value]) -> str:
-    """The row as PostgreSQL's composite literal (documentation, "Composite Type Input")."""
-    parts = []
-    for value in row:
-        if isinstance(value, bytes):
-            text = value.decode().replace("\\", "\\\\").replace('"', '""')
-            parts.append(f'"{text}"')
+    def _slow_down(self, question: Question) -> None:
+        """From now on it is asked alone; what would have to wait too long is given up."""
+        question.slow = True
+        self._statistics.slow += 1
+        if len(self._slow) >= _MAX_SLOW and not question.lost:
+            self._fail(question, "too many policies take too long")
         else:
-            parts.append("")
-    return f"({','.join(parts)})"
+            self._enqueue(question)
+
+    def _again(self, question: Question, delay: float, reason: str) -> None:
+        """Ask later, unless its time is over."""
+        loop = asyncio.get_running_loop()
+        if loop.time() + delay > question.asked_at + self._patience:
+            self._fail(question, reason)
+            return
+        self._statistics.deferred += 1
+        loop.call_later(delay, self._enqueue, question)
+
+    # Asking
+
+    async def _work_fast(self) -> None:
+        while self._fast:
+            await self._ask(self._next_batch(), _FAST_TIMEOUT)
+
+    async def _work_slow(self) -> None:
+        while self._slow:
+            await self._ask([self._slow.popleft()], self._timeout)
+
+    def _next_batch(self) -> list[Question]:
+        batch: list[Question] = []
+        limit = _BATCH
+        while self._fast and len(batch) < limit:
+            if self._fast[0].probe.verdict.query not in self._trusted:
+                limit = _CAUTIOUS_BATCH
+                if len(batch) >= limit:
+                    break
+            batch.append(self._fast.popleft())
+        return batch
+
+    async def _ask(self, batch: list[Question], timeout: float) -> None:
+        self._statistics.asked += len(batch)
+        timeout = min(timeout, self._timeout)
+        asked = [(q.probe, self._listener(q.identity, timeout)) for q in batch]
+        try:
+            async with self._pool.connection() as conn:
+                try:
+                    async with asyncio.timeout(self._patience):
+                        answers = await self._conversations.ask(conn, asked)
+                except BaseException:
+                    await conn.close()  # whatever it was in the middle of
+                    raise
+                for question, answer in zip(batch, answers, strict=True):
+                    if answer.error in _STALE:
+                        self._conversations.forget(conn, question.probe)
+                    self._take(question, answer)
+        except (DatabaseUnreachableError, psycopg.Error, TimeoutError) as error:
+            await self._unreachable(batch, error)
+
+    async def _unreachable(self, batch: list[Question], error: Exception) -> None:
+        """Ask again, each alone: one of them may be what ends connections."""
+        log.warning("policies_unasked", questions=len(batch), error=type(error).__name__)
+        for question in batch:
+            if not question.answer.done():
+                question.slow = question.lost = True
+                self._again(question, _RECONNECT_SECONDS, "PostgreSQL gave no answer")
+        await asyncio.sleep(_RECONNECT_SECONDS)
+
+    def _take(self, question: Question, answer: Answer) -> None:
+        if answer.error is not None:
+            self._take_error(question, answer.error)
+        elif not answer.visible:
+            self._again(question, _INVISIBLE_SECONDS, "the change is not visible yet")
+        else:
+            _remember(self._trusted, question.probe.verdict.query, None)
+            self._settle(question, answer.verdict)
+
+    def _take_error(self, question: Question, sqlstate: str) -> None:
+        if sqlstate in _BUSY:
+            self._again(question, _BUSY_SECONDS, "what a policy reads is locked")
+        elif sqlstate == _CANCELED and not question.slow:
+            self._suspect(question)
+            self._slow_down(question)
+        elif sqlstate in _STALE and not question.anew:
+            question.anew = True
+            self._enqueue(question)
+        elif sqlstate in _STALE and question.probe.otherwise is not None:
+            question.probe, question.anew = question.probe.otherwise, False
+            self._enqueue(question)
+        else:
+            self._complain(question, sqlstate)
+            self._settle(question, False)
+
+    def _suspect(self, question: Question) -> None:
+        until = asyncio.get_running_loop().time() + _SUSPICION_SECONDS
+        _remember(self._suspects, question.who, until)
+        self._trusted.pop(question.probe.verdict.query, None)
+
+    def _complain(self, question: Question, sqlstate: str) -> None:
+        """Count it, and log each kind once; PostgreSQL's words may hold row data."""
+        self._statistics.raised += 1
+        kind = question.table, sqlstate
+        if kind not in self._complained:
+            self._complained.add(kind)
+            role = question.identity.role
+            log.warning("policy_raised", table=question.table, sqlstate=sqlstate, role=role)
+
+    def _settle(self, question: Question, verdict: bool) -> None:
+        self._open.discard(question)
+        if not question.answer.done():
+            question.answer.set_result(verdict)
+
+    def _fail(self, question: Question, reason: str) -> None:
+        self._open.discard(question)
+        if not question.answer.done():
+            self._statistics.undecided += 1
+            question.answer.set_exception(UndecidedError(reason))
+
+    def _listener(self, identity: Identity, timeout: float) -> Listener:
+        milliseconds = max(1, round(timeout * 1000))
+        settings = (
+            self._path,
+            b"%d" % milliseconds,
+            b"%d" % max(1, milliseconds * 4 // 5),
+            identity.claims.encode(),
+            claim_setting(identity, "sub"),
+            claim_setting(identity, "role"),
+        )
+        return Listener(identity.role.encode(), settings)
 
 
-def _type(table: Table, oid: int) -> str:
-    """A type without a modifier: `pg_catalog.bpchar` is not cut to one character."""
-    known = table.types[oid]
-    return _quoted(known.schema, known.name)
-
-
-def _quoted(*names: str) -> str:
-    return sql.Identifier(*names).as_string(None)
+def _remember(kept: dict[Any, Any], key: Hashable, value: Any) -> None:
+    """Keep it, and not too many."""
+    kept.pop(key, None)
+    kept[key] = value
+    if len(kept) > _MAX_REMEMBERED:
+        del kept[next(iter(kept))]

@@ -1,73 +1,106 @@
 """Who may see what, as PostgreSQL's grants and policies say; implements `hub.ports.Authorizer`.
 
-Rights and rules are read for each version of a Table, in stream order, for all roles that were
-ever admitted. What a rule's compiled form can't tell with certainty is asked.
+Rights and rules are read whenever the stream describes a table anew, for all roles that were
+ever admitted, and when the poll finds a change that the stream does not tell of. What a rule's
+compiled form can't tell with certainty is asked, every time: no answer of PostgreSQL's is kept,
+since nothing tells when a table that a policy reads has changed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Final
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
-import orjson
 import structlog
 
-from realtime_hub.auth.asking import Asker, AskingStatistics, key_probe, row_probe
-from realtime_hub.auth.expressions import Functions, Uncertain
-from realtime_hub.auth.policies import (
-    RoleRule,
-    read_columns,
-    read_functions,
-    read_policies,
-    rule_for,
+from realtime_hub.auth.asking import SEARCH_PATH, Asker, AskingStatistics
+from realtime_hub.auth.claims import alike, claims_of
+from realtime_hub.auth.expressions import Functions
+from realtime_hub.auth.judgements import Holds, verdict, verdict_of_both
+from realtime_hub.auth.policies import RoleRule, rule_for
+from realtime_hub.auth.probes import Probe, table_probe, value_probe
+from realtime_hub.auth.rights import (
+    NOTHING,
+    TableFacts,
+    check_role,
+    read_facts,
+    read_fingerprint,
 )
-from realtime_hub.auth.rights import NOTHING, existing_role, read_rights
+from realtime_hub.auth.scope import SYSTEM_COLUMNS
+from realtime_hub.auth.values import Uncertain
 from realtime_hub.changes import Absent, Change, Kind, ReplicaIdentity, Row, Table
-from realtime_hub.errors import DatabaseUnreachableError, UndecidedError
+from realtime_hub.errors import DatabaseUnreachableError, UnknownRoleError
 from realtime_hub.hub.ports import Judgement, Rights, Verdict
 from realtime_hub.identity import Identity
+from realtime_hub.postgres.flights import SingleFlight
 from realtime_hub.postgres.pool import Pool
 
 log = structlog.get_logger(__name__)
 
-# Role attributes and memberships, and the bodies of all functions that are not PostgreSQL's own.
-_FINGERPRINT: Final = """
-select pg_catalog.md5(pg_catalog.concat(
-  (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', m.roleid, m.member, m.xmin), ','
-            order by m.roleid, m.member, m.xmin::pg_catalog.text)
-     from pg_catalog.pg_auth_members m),
-  (select pg_catalog.string_agg(
-            pg_catalog.concat_ws(' ', r.oid, r.rolname, r.rolsuper, r.rolbypassrls), ','
-            order by r.oid)
-     from pg_catalog.pg_roles r),
-  (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', p.oid, p.xmin), ',' order by p.oid)
-     from pg_catalog.pg_proc p where p.oid >= 16384)
-))
-"""
-
 
 @dataclass(slots=True)
 class AuthorizationStatistics:
-    """Verdicts, by how they came about. compiled: without asking. See AskingStatistics for
-    what was asked; unchecked_deletes: keys of deleted rows given under `compatible`."""
+    """Verdicts, by how they came about; one serves all identities with the same claims.
+
+    compiled: without asking. unobtainable: withheld, since the change lacks what a policy reads
+    and nobody can tell it any more. unchecked_deletes: keys of deleted rows given under
+    `compatible`. asking: see AskingStatistics.
+    """
 
     compiled: int = 0
+    unobtainable: int = 0
     unchecked_deletes: int = 0
     asking: AskingStatistics = field(default_factory=AskingStatistics)
 
 
-@dataclass(slots=True)
-class _TableRules:
-    """What is known for one version of a Table. columns: all it has now, published or not."""
+_AtOnce: TypeAlias = Callable[[Identity], Verdict | None]
+"""Decides for one identity, or leaves it open."""
 
-    table: Table
-    columns: tuple[str, ...] = ()
-    rights: dict[str, Rights] = field(default_factory=dict)
-    rules: dict[str, RoleRule] = field(default_factory=dict)
+
+class _Rules:
+    """What the facts of a table mean for one version of it, by role."""
+
+    def __init__(self, table: Table, facts: TableFacts) -> None:
+        self.facts = facts
+        self._table = table
+        self._rights: dict[str, Rights] = {}
+        self._rules: dict[str, RoleRule] = {}
+        self._lacking: dict[str, list[int] | None] = {}
+
+    def rights(self, role: str) -> Rights:
+        found = self._rights.get(role)
+        if found is None:
+            found = self._rights[role] = self.facts.rights(self._table, role)
+        return found
+
+    def rule(self, role: str) -> RoleRule:
+        found = self._rules.get(role)
+        if found is None:
+            known = self.facts.roles.get(role)
+            functions = Functions() if known is None else known.functions
+            found = rule_for(self.facts.policies, role, self._table, functions)
+            self._rules[role] = found
+        return found
+
+    def lacks(self, role: str, row: Row) -> bool:
+        """Whether the policies may read a column that the row does not carry."""
+        if role not in self._lacking:
+            self._lacking[role] = self._needed(self.rule(role))
+        needed = self._lacking[role]
+        return needed is None or any(isinstance(row[index], Absent) for index in needed)
+
+    def _needed(self, rule: RoleRule) -> list[int] | None:
+        """Indexes of the columns that a rule may read; None if one is never in a change."""
+        columns, reads = self.facts.columns, rule.reads
+        if reads is not None and (SYSTEM_COLUMNS - set(columns)) & reads:
+            return None
+        wanted = [name for name in columns if reads is None or name in reads]
+        if not all(name in self._table.index for name in wanted):
+            return None
+        return [self._table.index[name] for name in wanted]
 
 
 class PostgresAuthorizer:
@@ -75,7 +108,8 @@ class PostgresAuthorizer:
 
     strict_deletes: a deleted row's key goes only to who provably could see the row.
     statement_timeout: seconds for one asked policy. patience: seconds that a question waits
-    for PostgreSQL. poll_interval: seconds between looks at role memberships and functions.
+    for PostgreSQL. poll_interval: seconds between looks at what the stream does not tell of.
+    search_path: where functions that policies call look for names.
     """
 
     def __init__(
@@ -86,135 +120,192 @@ class PostgresAuthorizer:
         statement_timeout: float = 2.0,
         patience: float = 10.0,
         poll_interval: float = 1.0,
+        search_path: str = SEARCH_PATH,
     ) -> None:
         self._pool = pool
         self._strict_deletes = strict_deletes
-        self._statement_timeout = statement_timeout
-        self._patience = patience
         self._poll_interval = poll_interval
         self._roles: set[str] = set()
-        self._functions = Functions()
-        self._tables: dict[int, _TableRules] = {}
-        self._askers: dict[int, Asker] = {}
+        self._facts: dict[int, TableFacts] = {}
+        self._rules: WeakKeyDictionary[Table, _Rules] = WeakKeyDictionary()
+        # Many join at once after a restart; what each asks for is the same.
+        self._admissions: SingleFlight[tuple[int, str], TableFacts] = SingleFlight(
+            lambda key: read_facts(pool, key[0], [key[1]]), ttl=0.0, final=UnknownRoleError
+        )
         self._lock = asyncio.Lock()
-        self._fingerprint: object = None
+        self._fingerprint = ""
         self.statistics = AuthorizationStatistics()
+        self._asker = Asker(
+            pool,
+            self.statistics.asking,
+            statement_timeout=statement_timeout,
+            patience=patience,
+            search_path=search_path,
+        )
 
     async def aclose(self) -> None:
         """Give up all questions; their futures fail."""
-        for asker in self._askers.values():
-            await asker.aclose()
+        await self._asker.aclose()
 
     # The port
 
     async def table_changed(self, table: Table) -> None:
         async with self._lock:
-            self._tables[table.oid] = await self._read(table, self._roles)
+            self._facts[table.oid] = await read_facts(self._pool, table.oid, self._roles)
+            self._rules[table] = _Rules(table, self._facts[table.oid])
 
     async def admit(self, identity: Identity, table: Table) -> Rights:
         await self._know(identity.role)
-        return (await read_rights(self._pool, table, [identity.role]))[identity.role]
+        facts = await self._admissions.get((table.oid, identity.role))
+        return facts.rights(table, identity.role)
 
     def rights(self, table: Table, role: str) -> Rights:
-        known = self._tables.get(table.oid)
-        if known is None or known.table is not table:
-            return NOTHING
-        return known.rights.get(role, NOTHING)
+        rules = self._rules_of(table)
+        return NOTHING if rules is None else rules.rights(role)
 
     def judge(
         self, change: Change, identities: Collection[Identity]
     ) -> Mapping[Identity, Judgement]:
-        known = self._tables.get(change.table.oid)
-        if known is None or known.table is not change.table:
+        rules = self._rules_of(change.table)
+        if rules is None:
             return dict.fromkeys(identities, Verdict.WITHHELD)
-        judge = self._judge_delete if change.kind is Kind.DELETE else self._judge_row
-        return {identity: judge(known, change, identity) for identity in identities}
+        at_once: dict[str, tuple[RoleRule, _AtOnce | None]] = {}
+        judged: dict[Hashable, Judgement] = {}
+        verdicts: dict[Identity, Judgement] = {}
+        for identity in identities:
+            role = identity.role
+            if role not in at_once:
+                at_once[role] = rules.rule(role), self._at_once(rules, change, role)
+            rule, decide = at_once[role]
+            # Equal for identities that see the same under the rule.
+            group = role, alike(identity.claims, rule.claims)
+            found = judged.get(group)
+            if found is None:
+                found = None if decide is None else decide(identity)
+                if found is None:
+                    found = self._judge(_Case(rules, rule, change, identity, group))
+                judged[group] = found
+            verdicts[identity] = found
+        return verdicts
 
     # Judging
 
-    def _judge_row(self, known: _TableRules, change: Change, identity: Identity) -> Judgement:
-        rule = known.rules[identity.role]
-        if change.new is None or rule.expression is None:
-            return Verdict.WITHHELD
-        new = self._holds(known, rule, change, change.new, identity)
-        if change.kind is not Kind.UPDATE or change.table.identity is not ReplicaIdentity.FULL:
-            return _verdict(new, Verdict.NEW_ONLY)
-        if change.old is None or new is False:
-            return _verdict(new, Verdict.NEW_ONLY)
-        return _both(new, self._holds(known, rule, change, change.old, identity))
+    def _rules_of(self, table: Table) -> _Rules | None:
+        """The rules of this version of the table, by the newest facts."""
+        rules = self._rules.get(table)
+        if rules is None:
+            return None
+        facts = self._facts[table.oid]
+        if rules.facts is not facts:
+            rules = self._rules[table] = _Rules(table, facts)
+        return rules
 
-    def _judge_delete(self, known: _TableRules, change: Change, identity: Identity) -> Judgement:
+    def _at_once(self, rules: _Rules, change: Change, role: str) -> _AtOnce | None:
+        """What decides for one identity where one row and a compiled rule do; None elsewhere."""
+        rights, rule, row = rules.rights(role), rules.rule(role), change.new
+        two_rows = change.kind is Kind.UPDATE and change.table.identity is ReplicaIdentity.FULL
+        if row is None or two_rows or rule.expression is None or not rule.predicate.known:
+            return None
+        if not rights.reachable or not rights.judged:
+            return None
+        holds, statistics = rule.predicate.holds, self.statistics
+
+        def decide(identity: Identity) -> Verdict | None:
+            claims = claims_of(identity.claims)
+            if claims is None:
+                return None
+            try:
+                verdict = Verdict.NEW_ONLY if holds(row, claims) else Verdict.WITHHELD
+            except Uncertain:
+                return None
+            statistics.compiled += 1
+            return verdict
+
+        return decide
+
+    def _judge(self, case: _Case) -> Judgement:
+        rights = case.rules.rights(case.identity.role)
+        if not rights.reachable:
+            return Verdict.WITHHELD
+        if not rights.judged:
+            return Verdict.ALL
+        if case.change.kind is Kind.DELETE:
+            return self._judge_delete(case)
+        return self._judge_row(case)
+
+    def _judge_row(self, case: _Case) -> Judgement:
+        change = case.change
+        if change.new is None or case.rule.expression is None:
+            return Verdict.WITHHELD
+        new = self._holds(case, change.new)
+        full = change.table.identity is ReplicaIdentity.FULL
+        if change.kind is not Kind.UPDATE or not full or change.old is None or new is False:
+            return verdict(new, Verdict.NEW_ONLY)
+        return verdict_of_both(new, self._holds(case, change.old))
+
+    def _judge_delete(self, case: _Case) -> Judgement:
         """The old row decides where it is known as far as the policies read it."""
-        table, rule, old = change.table, known.rules[identity.role], change.old
-        if (
-            old is None
-            or not table.key
-            or not known.rights[identity.role].columns.issuperset(table.key)
-        ):
+        change, role = case.change, case.identity.role
+        old, key = change.old, change.table.key
+        if old is None or not key or not case.rules.rights(role).columns.issuperset(key):
             return Verdict.WITHHELD
-        if rule.expression is None:
-            return self._unchecked_delete()
-        if _lacks(known, rule, old):
-            return self._unchecked_delete()
-        return _verdict(self._holds(known, rule, change, old, identity), Verdict.NEW_ONLY)
+        if case.rule.expression is None or case.rules.lacks(role, old):
+            if self._strict_deletes:
+                return Verdict.WITHHELD
+            self.statistics.unchecked_deletes += 1
+            return Verdict.NEW_ONLY
+        return verdict(self._holds(case, old), Verdict.NEW_ONLY)
 
-    def _unchecked_delete(self) -> Verdict:
-        if self._strict_deletes:
-            return Verdict.WITHHELD
-        self.statistics.unchecked_deletes += 1
-        return Verdict.NEW_ONLY
-
-    def _holds(
-        self, known: _TableRules, rule: RoleRule, change: Change, row: Row, identity: Identity
-    ) -> bool | asyncio.Future[bool]:
-        if rule.compiled is not None:
-            with suppress(Uncertain):
-                verdict = rule.compiled.evaluate(row, _claims(identity.claims))
+    def _holds(self, case: _Case, row: Row) -> Holds:
+        claims = claims_of(case.identity.claims)
+        if case.rule.predicate.known and claims is not None:
+            try:
+                holds = case.rule.predicate.holds(row, claims)
+            except Uncertain:
+                pass
+            else:
                 self.statistics.compiled += 1
-                return verdict is True
-        return self._ask(known, rule, change, row, identity)
+                return holds
+        return self._ask(case, row)
 
-    def _ask(
-        self, known: _TableRules, rule: RoleRule, change: Change, row: Row, identity: Identity
-    ) -> bool | asyncio.Future[bool]:
-        table = change.table
-        if not _lacks(known, rule, row):
-            probe = row_probe(table, known.columns, row, rule.expression or "false", change.xid)
-        elif row is change.new and table.key:
-            probe = key_probe(table, row, change.xid)
-        else:
-            return False  # an old row is in no table any more
-        asker = self._askers.get(table.oid)
-        if asker is None:
-            asker = self._askers[table.oid] = Asker(
-                self._pool,
-                self.statistics.asking,
-                table=str(table.full_name),
-                statement_timeout=self._statement_timeout,
-                patience=self._patience,
-            )
-        return asker.ask(probe, identity)
+    def _ask(self, case: _Case, row: Row) -> Holds:
+        probe = self._probe(case, row)
+        if probe is None:
+            self.statistics.unobtainable += 1
+            return False
+        table = case.change.table
+        return self._asker.ask(
+            probe, case.identity, who=(table.oid, case.group), table=str(table.full_name)
+        )
+
+    def _probe(self, case: _Case, row: Row) -> Probe | None:
+        change, columns = case.change, case.rules.facts.columns
+        in_table = None
+        if row is change.new:  # an old row is in no table any more
+            in_table = table_probe(change.table, columns, row, change.xid)
+        if case.rules.lacks(case.identity.role, row):
+            return in_table
+        expression = case.rule.expression or "false"
+        return value_probe(change.table, columns, row, expression, change.xid, in_table)
 
     # Reading
 
     async def watch(self) -> None:
-        """Look for changed memberships and functions; runs until cancelled."""
+        """Look for what the stream does not tell of; runs until cancelled."""
         while True:
             try:
-                async with self._pool.connection() as conn:
-                    row = await (await conn.execute(_FINGERPRINT)).fetchone()
-                if row != self._fingerprint:
-                    await self._read_again()
-                    self._fingerprint = row
+                await self._look()
             except DatabaseUnreachableError as error:
                 log.warning("memberships_unreadable", error=str(error))
             await asyncio.sleep(self._poll_interval)
 
-    async def _read_again(self) -> None:
+    async def _look(self) -> None:
         async with self._lock:
-            self._functions = await read_functions(self._pool)
-            for oid, known in list(self._tables.items()):
-                self._tables[oid] = await self._read(known.table, self._roles)
+            fingerprint = await read_fingerprint(self._pool, self._facts)
+            if fingerprint != self._fingerprint:
+                for oid in list(self._facts):
+                    self._facts[oid] = await read_facts(self._pool, oid, self._roles)
+                self._fingerprint = fingerprint
 
     async def _know(self, role: str) -> None:
         """From now on rights are read for this role too; returns when they have been."""
@@ -223,80 +314,19 @@ class PostgresAuthorizer:
         async with self._lock:
             if role in self._roles:
                 return
-            await existing_role(self._pool, role)
+            await check_role(self._pool, role)
             roles = self._roles | {role}
-            for oid, known in list(self._tables.items()):
-                self._tables[oid] = await self._read(known.table, roles)
+            facts = {oid: await read_facts(self._pool, oid, roles) for oid in self._facts}
+            self._facts |= facts
             self._roles = roles
 
-    async def _read(self, table: Table, roles: Iterable[str]) -> _TableRules:
-        roles = list(roles)
-        rights = await read_rights(self._pool, table, roles)
-        known = _TableRules(table, rights=rights)
-        if any(role.judged for role in rights.values()):
-            if self._fingerprint is None:
-                self._functions = await read_functions(self._pool)
-            known.columns = await read_columns(self._pool, table)
-            policies = await read_policies(self._pool, table, roles)
-            known.rules = {role: rule_for(policies, role, table, self._functions) for role in roles}
-        return known
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A change judged for one identity, and with it for all of its group."""
 
-def _lacks(known: _TableRules, rule: RoleRule, row: Row) -> bool:
-    """Whether the policies may read a column that the row does not carry."""
-    table = known.table
-    for name in known.columns:
-        if rule.reads is None or name in rule.reads:
-            index = table.index.get(name)
-            if index is None or isinstance(row[index], Absent):
-                return True
-    return False
-
-
-@lru_cache(maxsize=10_000)
-def _claims(text: str) -> Mapping[str, Any]:
-    claims: dict[str, Any] = orjson.loads(text)
-    return claims
-
-
-def _verdict(holds: bool | asyncio.Future[bool], given: Verdict) -> Judgement:
-    if isinstance(holds, bool):
-        return given if holds else Verdict.WITHHELD
-    return _then([holds], lambda answers: given if answers[0] else Verdict.WITHHELD)
-
-
-def _both(new: bool | asyncio.Future[bool], old: bool | asyncio.Future[bool]) -> Judgement:
-    if isinstance(new, bool) and isinstance(old, bool):
-        return _joint([new, old])
-    return _then([new, old], _joint)
-
-
-def _joint(answers: list[bool]) -> Verdict:
-    new, old = answers
-    if not new:
-        return Verdict.WITHHELD
-    return Verdict.ALL if old else Verdict.NEW_ONLY
-
-
-def _then(parts: list[bool | asyncio.Future[bool]], conclude: Any) -> asyncio.Future[Verdict]:
-    """A promise of what the parts come to; the first failure is its own."""
-    promise: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-    open_parts = [part for part in parts if isinstance(part, asyncio.Future)]
-    left = len(open_parts)
-
-    def answered(part: asyncio.Future[bool]) -> None:
-        nonlocal left
-        left -= 1
-        if promise.done():
-            return
-        if part.cancelled():
-            promise.set_exception(UndecidedError("the question was given up"))
-        elif (error := part.exception()) is not None:
-            promise.set_exception(error)
-        elif left == 0:
-            values = [p if isinstance(p, bool) else p.result() for p in parts]
-            promise.set_result(conclude(values))
-
-    for part in open_parts:
-        part.add_done_callback(answered)
-    return promise
+    rules: _Rules
+    rule: RoleRule
+    change: Change
+    identity: Identity
+    group: Hashable

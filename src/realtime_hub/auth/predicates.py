@@ -1,0 +1,131 @@
+"""Whether a row passes a role's policies, as far as that is certain without PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import pglast
+from pglast import ast
+from pglast.enums import BoolExprType
+
+from realtime_hub.auth.expressions import Compiler, only_target
+from realtime_hub.auth.nodes import Claims
+from realtime_hub.auth.values import Uncertain
+from realtime_hub.changes import Row
+
+Test: TypeAlias = Callable[[Row, Claims], bool]
+
+# What odd values make Python raise is nothing to rely on: PostgreSQL is asked.
+_ODD: Final = (ArithmeticError, ValueError, TypeError, LookupError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """certain: every part is compiled. known: some part is. claims: names of the claims that
+    the compiled parts read, with "" for all of them."""
+
+    test: Test
+    certain: bool = True
+    known: bool = True
+    claims: frozenset[str] = frozenset()
+
+    def holds(self, row: Row, claims: Claims) -> bool:
+        """Whether SQL's answer is true, and not false, unknown or an error.
+
+        Raises:
+            Uncertain: only PostgreSQL can tell.
+        """
+        try:
+            return self.test(row, claims)
+        except _ODD as error:
+            raise Uncertain(type(error).__name__) from None
+
+
+def parse(expression: str) -> Any:
+    """The tree of one expression.
+
+    Raises:
+        Uncertain: it can't be parsed here.
+    """
+    try:
+        return only_target(pglast.parse_sql(f"select {expression}")[0].stmt)
+    except (pglast.Error, RecursionError):
+        raise Uncertain("expression") from None
+
+
+def compile_predicate(
+    restrictive: Sequence[str], permissive: Sequence[str], compiler: Compiler
+) -> Predicate:
+    """All of the restrictive expressions and any of the permissive ones."""
+    parts = [_compiled(expression, compiler) for expression in restrictive]
+    parts.append(_any([_compiled(expression, compiler) for expression in permissive]))
+    return _all(parts)
+
+
+def _compiled(expression: str, compiler: Compiler) -> Predicate:
+    try:
+        return _predicate(parse(expression), compiler)
+    except Uncertain:
+        return _ASKED
+
+
+def _predicate(node: Any, compiler: Compiler) -> Predicate:
+    if isinstance(node, ast.BoolExpr) and node.boolop != BoolExprType.NOT_EXPR:
+        parts = [_predicate(argument, compiler) for argument in node.args or ()]
+        return _all(parts) if node.boolop == BoolExprType.AND_EXPR else _any(parts)
+    try:
+        condition = compiler.condition(node)
+    except (Uncertain, *_ODD):
+        return _ASKED
+    evaluate = condition.evaluate
+    return Predicate(lambda row, claims: evaluate(row, claims) is True, claims=condition.claims)
+
+
+def _ask(_row: Row, _claims: Claims) -> bool:
+    raise Uncertain("not compiled")
+
+
+_ASKED: Final = Predicate(_ask, certain=False, known=False)
+
+
+def _all(parts: Sequence[Predicate]) -> Predicate:
+    """Once one part does not hold, the others can at most raise: nothing is shown either way."""
+    if len(parts) == 1:
+        return parts[0]
+    holds = [part.holds for part in parts if part.known]
+    certain = all(part.certain for part in parts)
+
+    def test(row: Row, claims: Claims) -> bool:
+        uncertain = not all(part.known for part in parts)
+        for part in holds:
+            try:
+                if not part(row, claims):
+                    return False
+            except Uncertain:
+                uncertain = True
+        if uncertain:
+            raise Uncertain("a part of AND")
+        return True
+
+    return Predicate(test, certain, any(part.known for part in parts), _claims(parts))
+
+
+def _any(parts: Sequence[Predicate]) -> Predicate:
+    """Nothing may be left open: what PostgreSQL can't execute hides the rows of all parts."""
+    if len(parts) == 1:
+        return parts[0]
+    if not all(part.known for part in parts):
+        return _ASKED
+    tests = [part.holds for part in parts]
+
+    def test(row: Row, claims: Claims) -> bool:
+        # All are looked at: one that is uncertain may raise in PostgreSQL.
+        return True in [test(row, claims) for test in tests]
+
+    return Predicate(test, all(part.certain for part in parts), claims=_claims(parts))
+
+
+def _claims(parts: Sequence[Predicate]) -> frozenset[str]:
+    return frozenset[str]().union(*(part.claims for part in parts))

@@ -1,0 +1,99 @@
+"""What an expression may read: columns of the row, and claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pglast import ast
+
+from realtime_hub.auth.expressions import Compiler
+from realtime_hub.auth.nodes import ALL_CLAIMS
+from realtime_hub.auth.predicates import parse
+from realtime_hub.auth.values import Uncertain
+
+SYSTEM_COLUMNS: Final = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
+
+# Functions of PostgreSQL's own that read nothing but their arguments, or the time.
+_PLAIN_NAMES: Final = (
+    "abs array_append array_cat array_length array_position array_remove array_to_string "
+    "array_upper btrim cardinality ceil char_length concat concat_ws date_part date_trunc "
+    "extract floor greatest jsonb_array_elements jsonb_array_elements_text jsonb_array_length "
+    "jsonb_build_array jsonb_build_object jsonb_extract_path jsonb_extract_path_text "
+    "jsonb_typeof least left length lower ltrim md5 mod now octet_length position regexp_match "
+    "regexp_replace replace reverse right round rtrim split_part starts_with string_to_array "
+    "strpos substr substring to_char to_jsonb transaction_timestamp trim unnest upper"
+)
+_PLAIN: Final = frozenset(_PLAIN_NAMES.split())
+
+
+def names_read(expression: str, table: str) -> frozenset[str] | None:
+    """Names that an expression may mean as columns of the table, and more; None if it may read
+    whole rows."""
+    try:
+        tree = parse(expression)
+    except Uncertain:
+        return None
+    names: set[str] = set()
+    for node in _walk(tree):
+        if isinstance(node, ast.ColumnRef):
+            last: Any = (node.fields or ())[-1]
+            if not isinstance(last, ast.String) or last.sval == table:
+                return None
+            names.add(str(last.sval))
+    return frozenset(names)
+
+
+def claims_read(expression: str, compiler: Compiler) -> frozenset[str]:
+    """Names of the claims that an expression may read, with "" for all of them.
+
+    Tables may have policies of their own, and functions may read any setting: whatever is not
+    known to be harmless reads all.
+    """
+    try:
+        return _claims(parse(expression), compiler)
+    except (Uncertain, RecursionError):
+        return ALL_CLAIMS
+
+
+def _claims(node: Any, compiler: Compiler) -> frozenset[str]:
+    try:
+        return compiler.compile(node).claims
+    except (Uncertain, ValueError, TypeError):
+        pass
+    if _may_read_anything(node):
+        return ALL_CLAIMS
+    found = frozenset[str]()
+    for child in _children(node):
+        found |= _claims(child, compiler)
+    return found
+
+
+def _may_read_anything(node: Any) -> bool:
+    if isinstance(node, ast.FuncCall):
+        names = [getattr(part, "sval", "") for part in node.funcname or ()]
+        return len(names) != 1 or names[0] not in _PLAIN
+    if isinstance(node, ast.A_Expr):
+        return len(node.name or ()) != 1
+    if isinstance(node, ast.TypeName):
+        names = [getattr(part, "sval", "") for part in node.names or ()]
+        return len(names) != 1 and names[0] != "pg_catalog"
+    return isinstance(node, ast.RangeVar | ast.XmlExpr | ast.XmlSerialize)
+
+
+def _walk(node: Any) -> Iterator[ast.Node]:
+    waiting = [node]
+    while waiting:
+        item = waiting.pop()
+        yield item
+        waiting.extend(_children(item))
+
+
+def _children(node: ast.Node) -> Iterator[ast.Node]:
+    waiting = [getattr(node, name) for name in node]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, tuple | list):
+            waiting.extend(item)
+        elif isinstance(item, ast.Node):
+            yield item
