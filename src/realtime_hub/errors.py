@@ -129,12 +129,6 @@ class TableNotPublishedError(SubscriptionError):
     code = "TableNotPublished"
 
 
-class TableForbiddenError(SubscriptionError):
-    """The role may not subscribe to this table."""
-
-    code = "TableForbidden"
-
-
 class UnknownRoleError(SubscriptionError):
     """The token's role does not exist in the database."""
 

@@ -13,7 +13,7 @@ from realtime_hub.auth.expressions import Functions
 from realtime_hub.auth.policies import Policy
 from realtime_hub.auth.supabase import RESULTS, is_known
 from realtime_hub.changes import Table
-from realtime_hub.errors import DatabaseUnreachableError, TableForbiddenError, UnknownRoleError
+from realtime_hub.errors import DatabaseUnreachableError, RoleForbiddenError, UnknownRoleError
 from realtime_hub.hub.ports import Rights
 from realtime_hub.postgres.pool import Connection, Pool
 
@@ -169,14 +169,14 @@ async def check_role(pool: Pool, role: str) -> None:
     """Make sure that a role exists and is no superuser, to whom no rule would apply.
 
     Raises:
-        UnknownRoleError, TableForbiddenError, DatabaseUnreachableError
+        UnknownRoleError, RoleForbiddenError, DatabaseUnreachableError
     """
     async with _asking(pool) as conn:
         row = await (await conn.execute(_ROLE, (role,))).fetchone()
     if row is None:
         raise UnknownRoleError(f'role "{role}" does not exist')
     if row[0]:
-        raise TableForbiddenError(f'role "{role}" is a superuser and is not served')
+        raise RoleForbiddenError(f'role "{role}" is a superuser; use service_role to see all rows')
 
 
 async def read_fingerprint(pool: Pool, tables: Collection[int]) -> str:
