@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from realtime_hub import __version__
-from realtime_hub.cli import database, demo, tail
+from realtime_hub.cli import database, demo, explain, tail
 from realtime_hub.cli.running import run
 from realtime_hub.errors import RealtimeHubError, SettingsError, SourceError
 
@@ -103,6 +103,7 @@ def token(
 demo.register(app)
 tail.register(app)
 database.register(app)
+explain.register(app)
 
 
 @app.command()
