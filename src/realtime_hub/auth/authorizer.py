@@ -249,24 +249,31 @@ class PostgresAuthorizer:
         old, key = change.old, change.table.key
         if old is None or not key or not case.rules.rights(role).columns.issuperset(key):
             return Verdict.WITHHELD
-        if case.rule.expression is None or case.rules.lacks(role, old):
+        if case.rule.expression is None:
+            return Verdict.WITHHELD
+        known = self._compiled(case, old)
+        if known is None and case.rules.lacks(role, old):
             if self._strict_deletes:
                 return Verdict.WITHHELD
             self.statistics.unchecked_deletes += 1
             return Verdict.NEW_ONLY
-        return verdict(self._holds(case, old), Verdict.NEW_ONLY)
+        return verdict(self._ask(case, old) if known is None else known, Verdict.NEW_ONLY)
 
     def _holds(self, case: _Case, row: Row) -> Holds:
+        known = self._compiled(case, row)
+        return self._ask(case, row) if known is None else known
+
+    def _compiled(self, case: _Case, row: Row) -> bool | None:
+        """Whether the row passes the policies; None if only PostgreSQL can tell."""
         claims = claims_of(case.identity.claims)
-        if case.rule.predicate.known and claims is not None:
-            try:
-                holds = case.rule.predicate.holds(row, claims)
-            except Uncertain:
-                pass
-            else:
-                self.statistics.compiled += 1
-                return holds
-        return self._ask(case, row)
+        if claims is None or not case.rule.predicate.known:
+            return None
+        try:
+            holds = case.rule.predicate.holds(row, claims)
+        except Uncertain:
+            return None
+        self.statistics.compiled += 1
+        return holds
 
     def _ask(self, case: _Case, row: Row) -> Holds:
         probe = self._probe(case, row)
