@@ -30,7 +30,7 @@ class Demo:
     """`realtime-hub demo` in a process of its own, whose temporary files are all in `home`."""
 
     def __init__(self, home: Path, *arguments: str) -> None:
-        home.chmod(0o755)  # the demo's server may run as another user
+        home.chmod(0o1777)  # as /tmp: the server may run as another user, and removes its files
         self.home = home
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -89,6 +89,26 @@ def test_it_ends_when_asked_to_and_leaves_nothing_behind(home: Path, number: int
     assert list(home.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.kill(server, 0)
+
+
+def test_it_may_even_be_killed(home: Path) -> None:
+    demo = Demo(home)
+    (pidfile,) = home.glob("*/data/postmaster.pid")
+    server = int(pidfile.read_text().splitlines()[0])
+    demo.end(signal.SIGKILL)
+    deadline = time.monotonic() + PATIENCE
+    while list(home.iterdir()) or Path(f"/proc/{server}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_kept_database_goes_on_where_it_was(home: Path) -> None:
+    kept = home / "kept"
+    for _ in range(2):
+        demo = Demo(home, "--data-dir", str(kept), "--rate", "200", "--duration", "1")
+        assert demo.process.wait(PATIENCE) == 0, demo.said
+    assert [path.name for path in home.iterdir()] == ["kept"]
+    assert not (kept / "data" / "postmaster.pid").exists()
 
 
 def test_it_ends_by_itself_after_its_duration(home: Path) -> None:

@@ -35,6 +35,9 @@ _SETTINGS: Final = {
     "full_page_writes": "off",
     "log_min_messages": "warning",
 }
+# Outlives this process by a moment: when that ends in whatever way, its end of the pipe closes,
+# and the server goes too, with its files where they are temporary.
+_WATCHER: Final = """read -r _; "$0" -D "$1/data" -m fast -w stop; [ -z "$2" ] || rm -rf "$2" """
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
 
@@ -51,6 +54,7 @@ class Cluster:
         self._data = self._home / "data"
         self._user = _server_user()
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
         self._port = 0
 
     @property
@@ -77,6 +81,7 @@ class Cluster:
             DatabaseUnreachableError: the server did not start; its log is in the message.
         """
         binaries = await asyncio.to_thread(self._prepare)
+        self._watcher = self._watch(binaries)
         if not (self._data / "PG_VERSION").exists():
             await self._create(binaries)
         self._port = _free_port()
@@ -91,6 +96,9 @@ class Cluster:
         process, self._process = self._process, None
         if process is not None:
             await asyncio.to_thread(_end, process)
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            await asyncio.to_thread(watcher.communicate)
         if not self._kept:
             await asyncio.to_thread(shutil.rmtree, self._home, ignore_errors=True)
 
@@ -111,6 +119,18 @@ class Cluster:
         )
         if await asyncio.to_thread(process.wait) != 0:
             raise DatabaseUnreachableError(f"the demo's data was not created:\n{self._said()}")
+
+    def _watch(self, binaries: Path) -> subprocess.Popen[bytes]:
+        temporary = "" if self._kept else str(self._home)
+        return subprocess.Popen(  # noqa: S603 - our own text and binaries
+            ["/bin/sh", "-c", _WATCHER, str(binaries / "pg_ctl"), str(self._home), temporary],
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            **_as_user(self._user),
+        )
 
     def _run(self, program: Path, *arguments: str) -> subprocess.Popen[bytes]:
         # Not asyncio's: uvloop can't start a process as another user.
