@@ -24,12 +24,11 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.support.postgres import Server
-
 from realtime_hub.changes import Column, PgType, Row, Table, TypeKind
 from realtime_hub.sources.walsender import WalsenderSource
 from realtime_hub.wire.pgoutput import Relation
 from realtime_hub.wire.realtime import ChangeEncoder, View
+from tests.support.postgres import Server
 
 TABLE = """
 create table orders (

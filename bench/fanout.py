@@ -13,11 +13,11 @@ import subprocess
 import time
 
 import psycopg
+
+from bench import support
 from tests.support.gateway import Gateway
 from tests.support.postgres import Server
 from tests.support.tokens import make_token
-
-from bench import support
 
 FRAME_BYTES = 500
 TOPIC = "realtime:bench"

@@ -23,11 +23,11 @@ from typing import Any
 
 import aiohttp
 import psycopg
+
+from bench import support
 from tests.support.gateway import Gateway
 from tests.support.postgres import Server
 from tests.support.tokens import make_token
-
-from bench import support
 
 SCHEMA = """
 create extension if not exists pg_stat_statements;

@@ -1,7 +1,6 @@
 import asyncio
 
 import pytest
-from tests.hub.parts import Recorder, SetAuthorizer, SetOracle, binding, insert, make_table, row
 
 from realtime_hub.changes import Change, Kind, ReplicaIdentity
 from realtime_hub.errors import UndecidedError
@@ -20,6 +19,7 @@ from realtime_hub.hub.registry import Registry
 from realtime_hub.identity import Identity
 from realtime_hub.lsn import Position
 from realtime_hub.wire.realtime import Old
+from tests.hub.parts import Recorder, SetAuthorizer, SetOracle, binding, insert, make_table, row
 
 ANA = Identity("authenticated", '{"sub":"ana"}', "ana")
 BETO = Identity("authenticated", '{"sub":"beto"}', "beto")

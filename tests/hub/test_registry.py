@@ -1,10 +1,9 @@
 import gc
 import sys
 
-from tests.hub.parts import Recorder, binding, insert, make_table, row
-
 from realtime_hub.changes import Kind, TableName
 from realtime_hub.hub.registry import Registry
+from tests.hub.parts import Recorder, binding, insert, make_table, row
 
 
 def matching(registry, change):

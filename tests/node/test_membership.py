@@ -1,7 +1,6 @@
 import asyncio
 
 import pytest
-from tests.hub.parts import Recorder, SetAuthorizer, SetOracle, binding, insert, make_table
 
 from realtime_hub.changes import TableName
 from realtime_hub.errors import (
@@ -13,6 +12,7 @@ from realtime_hub.errors import (
 from realtime_hub.hub.listeners import Binding, Gap
 from realtime_hub.hub.registry import Registry
 from realtime_hub.node.membership import GAP_UNPUBLISHED, Membership
+from tests.hub.parts import Recorder, SetAuthorizer, SetOracle, binding, insert, make_table
 
 
 class SetCatalog:

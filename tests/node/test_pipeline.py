@@ -2,7 +2,6 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.hub.parts import Recorder, SetAuthorizer, SetOracle, binding, insert, make_table
 
 from realtime_hub.errors import DatabaseUnreachableError, SlotLostError
 from realtime_hub.hub.dispatch import Dispatcher
@@ -11,6 +10,7 @@ from realtime_hub.hub.registry import Registry
 from realtime_hub.log.memory import MemoryChangeLog
 from realtime_hub.node import pipeline as module
 from realtime_hub.node.pipeline import Pipeline
+from tests.hub.parts import Recorder, SetAuthorizer, SetOracle, binding, insert, make_table
 
 
 class ListSource:
