@@ -32,7 +32,8 @@ select pg_catalog.set_config('search_path', $1, true),
        pg_catalog.set_config('request.jwt.claim.sub', $5, true),
        pg_catalog.set_config('request.jwt.claim.role', $6, true),
        pg_catalog.set_config('request.jwt.claim', '', true),
-       pg_catalog.set_config('row_security', 'on', true)
+       pg_catalog.set_config('row_security', 'on', true),
+       pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true)
 """
 _ROLE: Final = "select pg_catalog.set_config('role', $1, true)"
 _PATH: Final = b"select pg_catalog.set_config('search_path', $1, true)"

@@ -46,18 +46,14 @@ def rule_for(
     policies: Collection[Policy], role: str, table: Table, functions: Functions
 ) -> RoleRule:
     """Join the policies that apply to a role (documentation, "CREATE POLICY": permissive ones
-    with OR, restrictive ones with AND).
-
-    PostgreSQL looks at restrictive policies first, each a condition of its own, so an unknown
-    one ends the matter like a false one does.
-    """
+    with OR, restrictive ones with AND)."""
     applying = [policy for policy in policies if role in policy.roles]
     permissive = [policy.expression for policy in applying if policy.permissive]
     restrictive = [policy.expression for policy in applying if not policy.permissive]
     if not permissive:
         return NOTHING_VISIBLE
     either = " or ".join(f"({expression})" for expression in permissive)
-    joined = " and ".join(f"(({condition}) is true)" for condition in [*restrictive, either])
+    joined = " and ".join(f"({condition})" for condition in [*restrictive, either])
     compiler = Compiler(table, functions)
     predicate = compile_predicate(restrictive, permissive, compiler)
     claims = predicate.claims if predicate.certain else claims_read(joined, compiler)

@@ -59,9 +59,28 @@ def compile_predicate(
     restrictive: Sequence[str], permissive: Sequence[str], compiler: Compiler
 ) -> Predicate:
     """All of the restrictive expressions and any of the permissive ones."""
-    parts = [_compiled(expression, compiler) for expression in restrictive]
-    parts.append(_any([_compiled(expression, compiler) for expression in permissive]))
+    parts = [part for expression in restrictive for part in _required(expression, compiler)]
+    if len(permissive) == 1:
+        parts += _required(permissive[0], compiler)
+    else:
+        parts.append(_any([_compiled(expression, compiler) for expression in permissive]))
     return _all(parts)
+
+
+def _required(expression: str, compiler: Compiler) -> list[Predicate]:
+    """The parts that must all hold for the expression to hold."""
+    try:
+        waiting = [parse(expression)]
+    except Uncertain:
+        return [_ASKED]
+    found = []
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.BoolExpr) and node.boolop == BoolExprType.AND_EXPR:
+            waiting.extend(node.args or ())
+        else:
+            found.append(_predicate(node, compiler))
+    return found
 
 
 def _compiled(expression: str, compiler: Compiler) -> Predicate:
@@ -72,9 +91,6 @@ def _compiled(expression: str, compiler: Compiler) -> Predicate:
 
 
 def _predicate(node: Any, compiler: Compiler) -> Predicate:
-    if isinstance(node, ast.BoolExpr) and node.boolop != BoolExprType.NOT_EXPR:
-        parts = [_predicate(argument, compiler) for argument in node.args or ()]
-        return _all(parts) if node.boolop == BoolExprType.AND_EXPR else _any(parts)
     try:
         condition = compiler.condition(node)
     except (Uncertain, *_ODD):
@@ -94,14 +110,14 @@ def _all(parts: Sequence[Predicate]) -> Predicate:
     """Once one part does not hold, the others can at most raise: nothing is shown either way."""
     if len(parts) == 1:
         return parts[0]
-    holds = [part.holds for part in parts if part.known]
+    tests = [part.holds for part in parts if part.known]
     certain = all(part.certain for part in parts)
 
     def test(row: Row, claims: Claims) -> bool:
-        uncertain = not all(part.known for part in parts)
-        for part in holds:
+        uncertain = not certain
+        for holds in tests:
             try:
-                if not part(row, claims):
+                if not holds(row, claims):
                     return False
             except Uncertain:
                 uncertain = True
@@ -109,22 +125,20 @@ def _all(parts: Sequence[Predicate]) -> Predicate:
             raise Uncertain("a part of AND")
         return True
 
-    return Predicate(test, certain, any(part.known for part in parts), _claims(parts))
+    return Predicate(test, certain, bool(tests), _claims(parts))
 
 
 def _any(parts: Sequence[Predicate]) -> Predicate:
-    """Nothing may be left open: what PostgreSQL can't execute hides the rows of all parts."""
-    if len(parts) == 1:
-        return parts[0]
-    if not all(part.known for part in parts):
+    """Nothing may be left open: a part that raises hides what the others would show, and may do
+    so though another part holds, since PostgreSQL tries some of them while it plans."""
+    if not all(part.certain for part in parts):
         return _ASKED
     tests = [part.holds for part in parts]
 
     def test(row: Row, claims: Claims) -> bool:
-        # All are looked at: one that is uncertain may raise in PostgreSQL.
-        return True in [test(row, claims) for test in tests]
+        return True in [holds(row, claims) for holds in tests]
 
-    return Predicate(test, all(part.certain for part in parts), claims=_claims(parts))
+    return Predicate(test, claims=_claims(parts))
 
 
 def _claims(parts: Sequence[Predicate]) -> frozenset[str]:

@@ -58,12 +58,14 @@ def value_probe(
     """Ask whether the expression holds on these values, whatever the table holds by now.
 
     The values stand in for a row of the table under its own name, so that column references
-    and whole-row references mean them. names: the table's columns as they are now.
+    and whole-row references mean them. The expression is a WHERE clause, as policies are: there
+    PostgreSQL tries what is constant while it plans, and what raises hides all rows. names: the
+    table's columns as they are now.
     """
     query = (
-        f"select moment.visible, case when moment.visible then (select ({expression})"
+        f"select moment.visible, case when moment.visible then exists(select 1"
         f" from pg_catalog.unnest(array[$1::{_quoted(table.schema, table.name)}])"
-        f" as {_quoted(table.name)}) end"
+        f" as {_quoted(table.name)} where {expression}) end"
         f" from (select {_VISIBLE.format(number=2)} as visible offset 0) moment"
     )
     values = [row[table.index[name]] if name in table.index else None for name in names]

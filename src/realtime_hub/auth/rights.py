@@ -39,8 +39,9 @@ where r.rolname = any(%(roles)s)
 """
 
 # Every policy for SELECT or ALL with the roles, of those given, that it applies to. A policy
-# without USING lets nothing through (PostgreSQL's add_security_quals). The search path is
-# empty, so names are deparsed with their schema.
+# without USING lets nothing through (PostgreSQL's add_security_quals). PostgreSQL tries them from
+# the last name to the first, and stops at the first that holds, before one that would raise. The
+# search path is empty, so names are deparsed with their schema.
 _POLICIES: Final = """
 select pol.polname, pol.polpermissive, pg_catalog.pg_get_expr(pol.polqual, pol.polrelid),
        array(
@@ -52,7 +53,7 @@ select pol.polname, pol.polpermissive, pg_catalog.pg_get_expr(pol.polqual, pol.p
        )
 from pg_catalog.pg_policy pol
 where pol.polrelid = %(table)s and pol.polcmd in ('r', '*') and pol.polqual is not null
-order by pol.polname
+order by pol.polname desc
 """
 
 _COLUMNS: Final = """
