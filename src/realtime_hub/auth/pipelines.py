@@ -36,7 +36,11 @@ select pg_catalog.set_config('search_path', $1, true),
        pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true)
 """
 _ROLE: Final = "select pg_catalog.set_config('role', $1, true)"
-_PATH: Final = b"select pg_catalog.set_config('search_path', $1, true)"
+_PREPARING: Final = b"""
+select pg_catalog.set_config('search_path', $1, true),
+       pg_catalog.set_config('statement_timeout', '1s', true),
+       pg_catalog.set_config('lock_timeout', '200ms', true)
+"""
 _UNLOCK: Final = b"select pg_catalog.pg_advisory_unlock_all()"
 _MAX_PREPARED: Final = 256
 # Connection exceptions, insufficient resources, operator intervention.
@@ -140,7 +144,7 @@ class Conversations:
         path = b"" if query in (_SETTINGS, _ROLE) else self._search_path
         return [
             partial(send, _BEGIN, None),
-            partial(send, _PATH, [path]),
+            partial(send, _PREPARING, [path]),
             partial(conn.pgconn.send_prepare, name, query.encode()),
         ]
 
