@@ -52,6 +52,7 @@ class Question:
 
     asked_at: `loop.time()` when the answer became due. slow: asked alone and given time.
     lost: a connection was lost while it was asked. anew: asked again after `_STALE`.
+    under_way: taken from the queue, and nothing has come of it yet.
     """
 
     probe: Probe
@@ -63,6 +64,7 @@ class Question:
     slow: bool = False
     lost: bool = False
     anew: bool = False
+    under_way: bool = False
 
 
 @dataclass(slots=True)
@@ -144,6 +146,7 @@ class Asker:
     # Waiting
 
     def _enqueue(self, question: Question) -> None:
+        question.under_way = False
         if self._closed or question.answer.done():
             self._open.discard(question)
             return
@@ -155,6 +158,8 @@ class Asker:
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
             self._working[slow] -= 1
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("policies_unaskable", exc_info=error)
             queue = self._slow if slow else self._fast
             if queue and not self._closed:
                 self._start(work, slow)
@@ -176,6 +181,7 @@ class Asker:
     def _again(self, question: Question, delay: float, reason: str) -> None:
         """Ask later, unless its time is over."""
         loop = asyncio.get_running_loop()
+        question.under_way = False
         if loop.time() + delay > question.asked_at + self._patience:
             self._fail(question, reason)
             return
@@ -204,6 +210,17 @@ class Asker:
         return batch
 
     async def _ask(self, batch: list[Question], timeout: float) -> None:
+        """Whatever happens, each question is then answered, failed, or in a queue again."""
+        for question in batch:
+            question.under_way = True
+        try:
+            await self._ask_together(batch, timeout)
+        finally:
+            for question in batch:
+                if question.under_way:
+                    self._fail(question, "the question could not be asked")
+
+    async def _ask_together(self, batch: list[Question], timeout: float) -> None:
         self._statistics.asked += len(batch)
         timeout = min(timeout, self._timeout)
         asked = [(q.probe, self._listener(q.identity, timeout)) for q in batch]
@@ -271,11 +288,13 @@ class Asker:
             log.warning("policy_raised", table=question.table, sqlstate=sqlstate, role=role)
 
     def _settle(self, question: Question, verdict: bool) -> None:
+        question.under_way = False
         self._open.discard(question)
         if not question.answer.done():
             question.answer.set_result(verdict)
 
     def _fail(self, question: Question, reason: str) -> None:
+        question.under_way = False
         self._open.discard(question)
         if not question.answer.done():
             self._statistics.undecided += 1

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from realtime_hub.identity import Identity
+
+# `json` keeps the sign, `jsonb` and Python do not.
+_MINUS_ZERO: Final = re.compile(r"(?<=[\s:,\[])-0(?=[\s,\]}])")
 
 
 @lru_cache(maxsize=65_536)
@@ -19,7 +23,9 @@ def claims_of(text: str) -> Mapping[str, Any] | None:
     except ValueError:
         return None
     # `jsonb` refuses the character NUL, whichever claim is asked for.
-    return claims if isinstance(claims, dict) and "\\u0000" not in text else None
+    if not isinstance(claims, dict) or "\\u0000" in text or _MINUS_ZERO.search(text):
+        return None
+    return claims
 
 
 @lru_cache(maxsize=65_536)

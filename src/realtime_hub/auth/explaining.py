@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
+import psycopg
 from psycopg import sql
 
+from realtime_hub.auth.asking import SEARCH_PATH
 from realtime_hub.auth.authorizer import PostgresAuthorizer
 from realtime_hub.auth.expressions import Functions
 from realtime_hub.auth.policies import Policy, rule_for
@@ -18,6 +21,13 @@ from realtime_hub.hub.ports import Rights, Verdict
 from realtime_hub.identity import Identity
 from realtime_hub.lsn import ORIGIN
 from realtime_hub.postgres.pool import Pool
+
+_BECOME: Final = """
+select pg_catalog.set_config('transaction_read_only', 'on', true),
+       pg_catalog.set_config('search_path', %s, true),
+       pg_catalog.set_config('request.jwt.claims', %s, true),
+       pg_catalog.set_config('role', %s, true)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +152,18 @@ async def _read_row(pool: Pool, table: Table, key: Sequence[str]) -> tuple[Row, 
 
 
 async def _shown(pool: Pool, table: Table, identity: Identity, key: Sequence[str]) -> bool:
+    """Whether the identity's own SELECT finds the row; one that fails shows nothing."""
     query = sql.SQL("select exists(select 1 from {} where {})").format(
         sql.Identifier(table.schema, table.name), _where(table, key)
     )
-    async with pool.connection() as conn, conn.transaction(force_rollback=True):
-        await conn.execute(
-            "select pg_catalog.set_config('request.jwt.claims', %s, true),"
-            " pg_catalog.set_config('request.jwt.claim.sub', %s, true),"
-            " pg_catalog.set_config('request.jwt.claim.role', %s, true),"
-            " pg_catalog.set_config('role', %s, true)",
-            (identity.claims, identity.subject, identity.role, identity.role),
-        )
-        row = await (await conn.execute(query, list(key))).fetchone()
+    async with pool.connection() as conn:
+        try:
+            async with conn.transaction(force_rollback=True):
+                settings = (SEARCH_PATH, identity.claims, identity.role)
+                await conn.execute(_BECOME, settings)
+                row = await (await conn.execute(query, list(key))).fetchone()
+        except psycopg.Error:
+            return False
     return row is not None and bool(row[0])
 
 

@@ -29,6 +29,7 @@ from realtime_hub.auth.nodes import (
     at_path,
     cast,
     claim,
+    collated,
     compared,
     decided,
     distinct,
@@ -49,6 +50,7 @@ from realtime_hub.auth.values import (
     JSONB,
     NUMERIC,
     TEXT,
+    TEXTS,
     UUID,
     VARCHAR,
     Uncertain,
@@ -105,7 +107,8 @@ class Compiler:
         base = base_type(self._table.types, column.type_oid)
         if base is None or column.collation is Collation.NONDETERMINISTIC:
             raise Uncertain("column's type")
-        return Node(base.oid, reading(index, reader(base)), frozenset({index}))
+        texts = frozenset({index}) if base.oid in TEXTS else frozenset[int]()
+        return Node(base.oid, reading(index, reader(base)), frozenset({index}), texts=texts)
 
     def _column(self, node: Any) -> int:
         names = [str(f.sval) if isinstance(f, ast.String) else "" for f in node.fields]
@@ -191,6 +194,7 @@ class Compiler:
         parts = [self.compile(argument) for argument in node.args]
         if len({part.type_oid for part in parts}) != 1:
             raise Uncertain("coalesce")
+        collated(parts)
         evaluates = [part.evaluate for part in parts]
 
         def evaluate(row: Row, claims: Claims) -> Any:
@@ -253,6 +257,7 @@ class Compiler:
             # The declared element type; a type without array bounds is read from its names.
             target, array = self._type_named(array.typeName), array.arg
         members = self._members(array, target)
+        collated([left, *members])
         tests = [compared(left, member, name) for member in members]
         evaluate = folded([test.evaluate for test in tests], name == "=")
         return joined(BOOL, evaluate, [left, *members])
@@ -285,6 +290,8 @@ class Compiler:
         if element.oid not in (TEXT, VARCHAR, UUID, 21, INT4, INT8):
             raise Uncertain("array")
         holds, key = COMPARISONS[name], common_key(left.type_oid, element.oid, ordered=False)
+        if element.oid in TEXTS and left.texts:
+            raise Uncertain("collation")
         read, scalar = reading(index, read_array), left.evaluate
 
         def evaluate(row: Row, claims: Claims) -> bool | None:

@@ -33,13 +33,15 @@ ALL_CLAIMS: Final = frozenset({""})
 @dataclass(frozen=True, slots=True)
 class Node:
     """A compiled part. columns: indexes of the row's columns that it reads. claims: names of
-    the claims that it reads, with "" for all of them."""
+    the claims that it reads, with "" for all of them. texts: those columns that bring a
+    collation along."""
 
     type_oid: int
     evaluate: Evaluate
     columns: frozenset[int] = frozenset()
     claims: frozenset[str] = frozenset()
     constant: bool = False
+    texts: frozenset[int] = frozenset()
 
 
 def joined(type_oid: int, evaluate: Evaluate, parts: Sequence[Node]) -> Node:
@@ -48,7 +50,15 @@ def joined(type_oid: int, evaluate: Evaluate, parts: Sequence[Node]) -> Node:
         evaluate,
         frozenset[int]().union(*(part.columns for part in parts)),
         frozenset[str]().union(*(part.claims for part in parts)),
+        texts=frozenset[int]().union(*(part.texts for part in parts)),
     )
+
+
+def collated(parts: Sequence[Node]) -> None:
+    """PostgreSQL raises where texts of several collations meet, and columns may differ in it."""
+    texts = frozenset[int]().union(*(part.texts for part in parts if part.type_oid in TEXTS))
+    if len(texts) > 1:
+        raise Uncertain("collation")
 
 
 def fixed(type_oid: int, value: Any) -> Node:
@@ -95,6 +105,7 @@ def decided(values: Sequence[bool | None], decisive: bool) -> bool | None:
 def compared(left: Node, right: Node, name: str) -> Node:
     holds = COMPARISONS[name]
     key = common_key(left.type_oid, right.type_oid, ordered=name not in ("=", "<>"))
+    collated([left, right])
     first, second = left.evaluate, right.evaluate
 
     def evaluate(row: Row, claims: Claims) -> bool | None:
@@ -106,6 +117,7 @@ def compared(left: Node, right: Node, name: str) -> Node:
 
 def distinct(left: Node, right: Node, wanted: bool) -> Node:
     key = common_key(left.type_oid, right.type_oid, ordered=False)
+    collated([left, right])
     first, second = left.evaluate, right.evaluate
 
     def evaluate(row: Row, claims: Claims) -> bool:

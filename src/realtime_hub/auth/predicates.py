@@ -50,9 +50,12 @@ def parse(expression: str) -> Any:
         Uncertain: it can't be parsed here.
     """
     try:
-        return only_target(pglast.parse_sql(f"select {expression}")[0].stmt)
+        statements = pglast.parse_sql(f"select {expression}")
     except (pglast.Error, RecursionError):
         raise Uncertain("expression") from None
+    if len(statements) != 1:
+        raise Uncertain("expression")
+    return only_target(statements[0].stmt)
 
 
 def compile_predicate(
