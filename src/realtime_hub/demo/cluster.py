@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import importlib.util
 import os
 import pwd
@@ -17,7 +18,7 @@ import socket
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import psycopg
 
@@ -30,11 +31,10 @@ _SETTINGS: Final = {
     "max_slot_wal_keep_size": "1GB",
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    # The data is thrown away: durability would only cost time.
-    "fsync": "off",
-    "full_page_writes": "off",
     "log_min_messages": "warning",
 }
+# Where data is thrown away, durability would only cost time.
+_TEMPORARY: Final = {"fsync": "off", "full_page_writes": "off"}
 # Outlives this process by a moment: when that ends in whatever way, its end of the pipe closes,
 # and the server goes too, with its files where they are temporary.
 _WATCHER: Final = """read -r _; "$0" -D "$1/data" -m fast -w stop; [ -z "$2" ] || rm -rf "$2" """
@@ -55,6 +55,7 @@ class Cluster:
         self._user = _server_user()
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
+        self._lock: IO[str] | None = None
         self._port = 0
 
     @property
@@ -85,7 +86,8 @@ class Cluster:
         if not (self._data / "PG_VERSION").exists():
             await self._create(binaries)
         self._port = _free_port()
-        options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        settings = _SETTINGS if self._kept else _SETTINGS | _TEMPORARY
+        options = [f"-c{name}={value}" for name, value in settings.items()]
         self._process = self._run(
             binaries / "postgres", "-D", str(self._data), f"-p{self._port}", *options
         )
@@ -99,18 +101,35 @@ class Cluster:
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             await asyncio.to_thread(watcher.communicate)
+        if self._lock is not None:
+            self._lock.close()
         if not self._kept:
             await asyncio.to_thread(shutil.rmtree, self._home, ignore_errors=True)
 
     def _prepare(self) -> Path:
         try:
             self._home.mkdir(parents=True, exist_ok=True)
+            self._claim_home()
             if self._user is not None:
                 self._home.chmod(0o755)
                 os.chown(self._home, self._user.pw_uid, self._user.pw_gid)
         except OSError as error:
             raise SettingsError(f"the data directory can't be used: {error}") from None
         return _reachable(_binaries(), self._home, self._user)
+
+    def _claim_home(self) -> None:
+        """A kept directory is handed to the server's user: it must be new, or the demo's own.
+
+        Two demos on one would stop each other's server.
+        """
+        if not (self._data / "PG_VERSION").exists() and any(self._home.iterdir()):
+            raise SettingsError(f"{self._home} holds something else: name a new directory")
+        if self._kept:
+            self._lock = (self._home / "lock").open("w")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SettingsError(f"another demo runs on {self._home}") from None
 
     async def _create(self, binaries: Path) -> None:
         process = self._run(
