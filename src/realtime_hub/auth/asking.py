@@ -44,6 +44,9 @@ _BUSY: Final = frozenset({"55P03", "40P01", "40001"})
 """Locked, deadlocked, not serializable: others' doing, so it is asked again."""
 _STALE: Final = frozenset({"42501", "42P01", "42703", "42883", "42704", "0A000", "26000"})
 """A name or a right is missing: perhaps the prepared statement is older than the catalog."""
+_UNFIT: Final = frozenset({"22P02", "23502", "23514", "42804", "42P10"})
+"""Perhaps the values make no row of the table, which has other columns by now, or has some that
+are not published and must hold something."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +55,7 @@ class Question:
 
     asked_at: `loop.time()` when the answer became due. slow: asked alone and given time.
     lost: a connection was lost while it was asked. anew: asked again after `_STALE`.
-    under_way: taken from the queue, and nothing has come of it yet.
+    under_way: the batch that it was taken into, while nothing has come of it yet.
     """
 
     probe: Probe
@@ -64,7 +67,7 @@ class Question:
     slow: bool = False
     lost: bool = False
     anew: bool = False
-    under_way: bool = False
+    under_way: list[Question] | None = None
 
 
 @dataclass(slots=True)
@@ -146,7 +149,7 @@ class Asker:
     # Waiting
 
     def _enqueue(self, question: Question) -> None:
-        question.under_way = False
+        question.under_way = None
         if self._closed or question.answer.done():
             self._open.discard(question)
             return
@@ -181,7 +184,7 @@ class Asker:
     def _again(self, question: Question, delay: float, reason: str) -> None:
         """Ask later, unless its time is over."""
         loop = asyncio.get_running_loop()
-        question.under_way = False
+        question.under_way = None
         if loop.time() + delay > question.asked_at + self._patience:
             self._fail(question, reason)
             return
@@ -212,12 +215,12 @@ class Asker:
     async def _ask(self, batch: list[Question], timeout: float) -> None:
         """Whatever happens, each question is then answered, failed, or in a queue again."""
         for question in batch:
-            question.under_way = True
+            question.under_way = batch
         try:
             await self._ask_together(batch, timeout)
         finally:
             for question in batch:
-                if question.under_way:
+                if question.under_way is batch:
                     self._fail(question, "the question could not be asked")
 
     async def _ask_together(self, batch: list[Question], timeout: float) -> None:
@@ -266,7 +269,7 @@ class Asker:
         elif sqlstate in _STALE and not question.anew:
             question.anew = True
             self._enqueue(question)
-        elif sqlstate in _STALE and question.probe.otherwise is not None:
+        elif sqlstate in _STALE | _UNFIT and question.probe.otherwise is not None:
             question.probe, question.anew = question.probe.otherwise, False
             self._enqueue(question)
         else:
@@ -288,13 +291,13 @@ class Asker:
             log.warning("policy_raised", table=question.table, sqlstate=sqlstate, role=role)
 
     def _settle(self, question: Question, verdict: bool) -> None:
-        question.under_way = False
+        question.under_way = None
         self._open.discard(question)
         if not question.answer.done():
             question.answer.set_result(verdict)
 
     def _fail(self, question: Question, reason: str) -> None:
-        question.under_way = False
+        question.under_way = None
         self._open.discard(question)
         if not question.answer.done():
             self._statistics.undecided += 1

@@ -20,8 +20,8 @@ from realtime_hub.auth.asking import SEARCH_PATH, Asker, AskingStatistics
 from realtime_hub.auth.claims import alike, claims_of
 from realtime_hub.auth.expressions import Functions
 from realtime_hub.auth.judgements import Holds, verdict, verdict_of_both
-from realtime_hub.auth.policies import RoleRule, rule_for
-from realtime_hub.auth.probes import Probe, table_probe, value_probe
+from realtime_hub.auth.policies import RoleRule, asked_only, rule_for
+from realtime_hub.auth.probes import Probe, table_probe, unaltered, value_probe
 from realtime_hub.auth.rights import (
     NOTHING,
     TableFacts,
@@ -82,8 +82,17 @@ class _Rules:
             known = self.facts.roles.get(role)
             functions = Functions() if known is None else known.functions
             found = rule_for(self.facts.policies, role, self._table, functions)
+            if not self._same_columns():
+                found = asked_only(found)
             self._rules[role] = found
         return found
+
+    def _same_columns(self) -> bool:
+        """Whether columns may be known by their names. The catalog can be ahead of the stream:
+        what was renamed, or dropped and added, no longer comes in the same order."""
+        now = [name for name in self.facts.columns if name in self._table.index]
+        common = frozenset(now)
+        return now == [c.name for c in self._table.columns if c.name in common]
 
     def lacks(self, role: str, row: Row) -> bool:
         """Whether the policies may read a column that the row does not carry."""
@@ -290,10 +299,12 @@ class PostgresAuthorizer:
         in_table = None
         if row is change.new:  # an old row is in no table any more
             in_table = table_probe(change.table, columns, row, change.xid)
-        if case.rules.lacks(case.identity.role, row):
+        expression = case.rule.standalone
+        if expression is None or case.rules.lacks(case.identity.role, row):
             return in_table
-        expression = case.rule.expression or "false"
-        return value_probe(change.table, columns, row, expression, change.xid, in_table)
+        probe = value_probe(change.table, columns, row, expression, change.xid, in_table)
+        whole_rows = case.rule.reads is None
+        return unaltered(probe, change.table, columns, change.xid) if whole_rows else probe
 
     # Reading
 

@@ -14,11 +14,11 @@ from functools import partial
 from typing import Final, TypeAlias
 from weakref import WeakKeyDictionary
 
+import psycopg
 from psycopg import pq
 from psycopg.generators import fetch_many, pipeline_communicate
 
 from realtime_hub.auth.probes import Parameters, Probe, Statement
-from realtime_hub.errors import DatabaseUnreachableError
 from realtime_hub.postgres.pool import Connection
 
 _Command: TypeAlias = Callable[[], None]
@@ -90,7 +90,7 @@ class Conversations:
         """The answers, in order.
 
         Raises:
-            DatabaseUnreachableError, psycopg.OperationalError: the connection is lost.
+            psycopg.OperationalError: the connection is lost.
         """
         prepared = self._prepared.setdefault(conn, _Prepared())
         broken = await self._prepare(conn, prepared, [probe for probe, _ in questions])
@@ -192,7 +192,8 @@ def _error(results: Sequence[pq.abc.PGresult]) -> str | None:
         if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
             sqlstate = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
             if not sqlstate or sqlstate.startswith(_UNREACHABLE):
-                raise DatabaseUnreachableError("the connection was lost while policies were asked")
+                # As libpq itself would say it, so that the pool looks at its other connections.
+                raise psycopg.OperationalError("the connection was lost while policies were asked")
             return sqlstate
     return None
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from realtime_hub.auth.expressions import Compiler, Functions
 from realtime_hub.auth.nodes import ALL_CLAIMS
-from realtime_hub.auth.predicates import Predicate, compile_predicate
-from realtime_hub.auth.scope import claims_read, names_read
+from realtime_hub.auth.predicates import UNKNOWABLE, Predicate, compile_predicate
+from realtime_hub.auth.scope import claims_read, names_read, qualified
 from realtime_hub.changes import Table
 
 
@@ -28,7 +28,8 @@ class RoleRule:
     """What decides for one role.
 
     expression: all its policies joined into one that is true where a row is visible; None if no
-    permissive policy applies, so that nothing is. reads: names of the columns that it may read
+    permissive policy applies, so that nothing is. standalone: the same for any search path; None
+    if it can't be said so. reads: names of the columns that it may read
     (and others); None if it may read all. claims: names of the claims that it may read, with
     "" for all of them: who has the same values there sees the same.
     """
@@ -37,6 +38,7 @@ class RoleRule:
     predicate: Predicate
     reads: frozenset[str] | None = frozenset()
     claims: frozenset[str] = frozenset()
+    standalone: str | None = None
 
 
 NOTHING_VISIBLE = RoleRule(None, Predicate(lambda _row, _claims: False))
@@ -57,7 +59,13 @@ def rule_for(
     compiler = Compiler(table, functions)
     predicate = compile_predicate(restrictive, permissive, compiler)
     claims = predicate.claims if predicate.certain else claims_read(joined, compiler)
-    return RoleRule(joined, predicate, _names([*restrictive, *permissive], table.name), claims)
+    names = _names([*restrictive, *permissive], table.name)
+    return RoleRule(joined, predicate, names, claims, qualified(joined))
+
+
+def asked_only(rule: RoleRule) -> RoleRule:
+    """The rule for rows whose columns may be other ones than those that the policies name."""
+    return replace(rule, predicate=UNKNOWABLE, reads=None, standalone=None)
 
 
 def _names(expressions: Sequence[str], table: str) -> frozenset[str] | None:
@@ -70,4 +78,4 @@ def _names(expressions: Sequence[str], table: str) -> frozenset[str] | None:
     return names
 
 
-__all__ = ["ALL_CLAIMS", "Policy", "RoleRule", "rule_for"]
+__all__ = ["ALL_CLAIMS", "Policy", "RoleRule", "asked_only", "rule_for"]

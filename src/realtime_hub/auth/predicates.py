@@ -15,6 +15,9 @@ from realtime_hub.auth.nodes import Claims
 from realtime_hub.auth.values import Uncertain
 from realtime_hub.changes import Row
 
+PREFIX: Final = "select "
+"""Stands before an expression when it is parsed."""
+
 Test: TypeAlias = Callable[[Row, Claims], bool]
 
 # What odd values make Python raise is nothing to rely on: PostgreSQL is asked.
@@ -50,7 +53,7 @@ def parse(expression: str) -> Any:
         Uncertain: it can't be parsed here.
     """
     try:
-        statements = pglast.parse_sql(f"select {expression}")
+        statements = pglast.parse_sql(PREFIX + expression)
     except (pglast.Error, RecursionError):
         raise Uncertain("expression") from None
     if len(statements) != 1:
@@ -75,7 +78,7 @@ def _required(expression: str, compiler: Compiler) -> list[Predicate]:
     try:
         waiting = [parse(expression)]
     except Uncertain:
-        return [_ASKED]
+        return [UNKNOWABLE]
     found = []
     while waiting:
         node = waiting.pop()
@@ -90,14 +93,14 @@ def _compiled(expression: str, compiler: Compiler) -> Predicate:
     try:
         return _predicate(parse(expression), compiler)
     except Uncertain:
-        return _ASKED
+        return UNKNOWABLE
 
 
 def _predicate(node: Any, compiler: Compiler) -> Predicate:
     try:
         condition = compiler.condition(node)
     except (Uncertain, *_ODD):
-        return _ASKED
+        return UNKNOWABLE
     evaluate = condition.evaluate
     return Predicate(lambda row, claims: evaluate(row, claims) is True, claims=condition.claims)
 
@@ -106,7 +109,7 @@ def _ask(_row: Row, _claims: Claims) -> bool:
     raise Uncertain("not compiled")
 
 
-_ASKED: Final = Predicate(_ask, certain=False, known=False)
+UNKNOWABLE: Final = Predicate(_ask, certain=False, known=False)
 
 
 def _all(parts: Sequence[Predicate]) -> Predicate:
@@ -135,7 +138,7 @@ def _any(parts: Sequence[Predicate]) -> Predicate:
     """Nothing may be left open: a part that raises hides what the others would show, and may do
     so though another part holds, since PostgreSQL tries some of them while it plans."""
     if not all(part.certain for part in parts):
-        return _ASKED
+        return UNKNOWABLE
     tests = [part.holds for part in parts]
 
     def test(row: Row, claims: Claims) -> bool:

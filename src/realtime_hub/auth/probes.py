@@ -7,7 +7,7 @@ the stream can run ahead of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from psycopg import sql
@@ -60,16 +60,32 @@ def value_probe(
     The values stand in for a row of the table under its own name, so that column references
     and whole-row references mean them. The expression is a WHERE clause, as policies are: there
     PostgreSQL tries what is constant while it plans, and what raises hides all rows. names: the
-    table's columns as they are now.
+    table's columns as the policies were read. They name the values: by now the table's own
+    names may stand elsewhere.
     """
+    columns = ", ".join(_quoted(name) for name in names)
     query = (
         f"select moment.visible, case when moment.visible then exists(select 1"
         f" from pg_catalog.unnest(array[$1::{_quoted(table.schema, table.name)}])"
-        f" as {_quoted(table.name)} where {expression}) end"
+        f" as {_quoted(table.name)}({columns}) where {expression}) end"
         f" from (select {_VISIBLE.format(number=2)} as visible offset 0) moment"
     )
     values = [row[table.index[name]] if name in table.index else None for name in names]
     return Probe(Statement(query, (composite(values), b"%d" % xid)), otherwise=otherwise)
+
+
+def unaltered(probe: Probe, table: Table, names: Sequence[str], xid: int) -> Probe:
+    """The same question, asked only while the table's columns are these: functions that get
+    whole rows find the values by the names that the table has now."""
+    query = (
+        f"select {_VISIBLE.format(number=1)}, $2::pg_catalog.text[] = array("
+        "select a.attname::pg_catalog.text from pg_catalog.pg_attribute a"
+        f" where a.attrelid = {table.oid} and a.attnum > 0 and not a.attisdropped"
+        " order by a.attnum)"
+    )
+    listed = ",".join('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in names)
+    before = Statement(query, (b"%d" % xid, f"{{{listed}}}".encode()))
+    return replace(probe, before=before)
 
 
 def table_probe(table: Table, names: Sequence[str], row: Row, xid: int) -> Probe | None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pglast import ast
+from pglast.enums import A_Expr_Kind
 
 from realtime_hub.auth.expressions import Compiler
 from realtime_hub.auth.nodes import ALL_CLAIMS
-from realtime_hub.auth.predicates import parse
+from realtime_hub.auth.predicates import PREFIX, parse
 from realtime_hub.auth.values import Uncertain
 
 SYSTEM_COLUMNS: Final = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
@@ -54,6 +55,51 @@ def claims_read(expression: str, compiler: Compiler) -> frozenset[str]:
         return _claims(parse(expression), compiler)
     except (Uncertain, RecursionError):
         return ALL_CLAIMS
+
+
+def qualified(expression: str) -> str | None:
+    """The expression with the schema written to each name that it takes from pg_catalog; None
+    if it can't be read here.
+
+    Deparsed with an empty search path, bare names are pg_catalog's. Under another path, on which
+    functions that a policy calls depend, PostgreSQL would prefer an overload that fits better.
+    """
+    try:
+        tree = parse(expression)
+        edits = sorted(filter(None, map(_bare_name, _walk(tree))), reverse=True)
+        text = expression
+        for place, name, full in edits:
+            found = next((n for n in (name, f'"{name}"') if text.startswith(n, place)), None)
+            if found is None:
+                return None
+            text = text[:place] + full.format(found) + text[place + len(found) :]
+        return text if _shape(parse(text)) == _shape(tree) else None
+    except (Uncertain, RecursionError):
+        return None
+
+
+def _bare_name(node: ast.Node) -> tuple[int, str, str] | None:
+    """Where a function or an operator is named without a schema, and how it is with one."""
+    if isinstance(node, ast.FuncCall):
+        names, full = node.funcname or (), "pg_catalog.{}"
+    elif isinstance(node, ast.A_Expr) and node.kind in _WITH_OPERATOR:
+        names, full = node.name or (), "OPERATOR(pg_catalog.{})"
+    else:
+        return None
+    bare: Any = names[0] if len(names) == 1 else None
+    place: Any = node.location
+    return None if bare is None else (place - len(PREFIX), str(bare.sval), full)
+
+
+_WITH_OPERATOR: Final = (
+    A_Expr_Kind.AEXPR_OP,
+    A_Expr_Kind.AEXPR_OP_ANY,
+    A_Expr_Kind.AEXPR_OP_ALL,
+)
+
+
+def _shape(tree: Any) -> list[type]:
+    return [type(node) for node in _walk(tree) if not isinstance(node, ast.String)]
 
 
 def _claims(node: Any, compiler: Compiler) -> frozenset[str]:
