@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 
 from realtime_hub.demo import load
-from realtime_hub.demo.database import User, gateway_dsn, prepare, state
+from realtime_hub.demo.database import User, admit_gateway, prepare, state
 
 KEPT = 13
 NEEDLESS = 7
@@ -65,4 +65,4 @@ async def test_an_agent_sees_the_own_coordination_and_a_supervisor_all(centre: s
 
 async def test_the_gateway_is_no_superuser(centre: str) -> None:
     query = "select rolsuper from pg_roles where rolname = current_user"
-    assert await value(gateway_dsn(centre), query) is False
+    assert await value(await admit_gateway(centre), query) is False

@@ -16,10 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.support.client import RealtimeClient
 from tests.support.gateway import free_port
+from tests.support.postgres import Server
 
 PATIENCE = 60.0
 
@@ -80,6 +82,15 @@ def demo(home: Path) -> Iterator[Demo]:
         running.end(signal.SIGTERM)
 
 
+@pytest.fixture
+def bare_database(postgres: Server) -> Iterator[str]:
+    """An empty database, without what Supabase's have."""
+    dsn = postgres.new_database(options="template template0")
+    postgres.execute(dsn, "drop schema auth cascade")
+    yield dsn
+    postgres.drop_database(dsn)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_when_asked_to_and_leaves_nothing_behind(home: Path, number: int) -> None:
     demo = Demo(home)
@@ -115,6 +126,66 @@ def test_it_ends_by_itself_after_its_duration(home: Path) -> None:
     demo = Demo(home, "--duration", "1")
     assert demo.process.wait(PATIENCE) == 0, demo.said
     assert list(home.iterdir()) == []
+
+
+def test_a_given_database_keeps_the_tables_and_no_slot(
+    home: Path, postgres: Server, bare_database: str
+) -> None:
+    for _ in range(2):
+        demo = Demo(home, "--database-url", bare_database, "--rate", "200", "--duration", "1")
+        assert demo.process.wait(PATIENCE) == 0, demo.said
+    assert bare_database not in demo.said
+    assert list(home.iterdir()) == []
+    with psycopg.connect(bare_database) as connection:
+        assert count(connection, "llamadas_ventas") > 0
+        assert count(connection, "pg_replication_slots where database = current_database()") == 0
+
+
+def test_a_database_with_something_in_it_is_left_as_it_is(
+    postgres: Server, bare_database: str
+) -> None:
+    postgres.execute(bare_database, "create table llamadas_ventas (call_id int)")
+    done = refused("--database-url", bare_database)
+    assert done.returncode == 2
+    assert "[InvalidSettings]: the database holds something else" in done.stderr
+    with psycopg.connect(bare_database) as connection:
+        assert count(connection, "pg_class where relnamespace = 'public'::regnamespace") == 1
+        assert count(connection, "llamadas_ventas") == 0
+
+
+@pytest.mark.parametrize(
+    ("dsn", "code", "said"),
+    [
+        ("postgresql://somebody:geheim@127.0.0.1:1/nowhere", 3, "[DatabaseUnreachable]"),
+        ("host=127.0.0.1 geheim", 2, "the database URL is not one"),
+    ],
+)
+def test_a_database_that_can_not_be_reached_is_said_without_its_password(
+    dsn: str, code: int, said: str
+) -> None:
+    done = refused("--database-url", dsn)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "geheim" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_kept_directory_makes_no_sense_with_a_given_database(tmp_path: Path) -> None:
+    done = refused("--database-url", "postgresql://127.0.0.1/x", "--data-dir", str(tmp_path))
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr
+
+
+def refused(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*_COMMAND, "--port", "0", *arguments], capture_output=True, text=True, timeout=PATIENCE
+    )
+
+
+def count(connection: psycopg.Connection[Any], source: str) -> int:
+    row = connection.execute(f"select count(*) from {source}".encode()).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def test_a_port_that_is_taken_is_said_and_nothing_is_started(tmp_path: Path) -> None:

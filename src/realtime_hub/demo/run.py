@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from realtime_hub.compose import Service
 from realtime_hub.demo import load
 from realtime_hub.demo.cluster import Cluster
-from realtime_hub.demo.database import gateway_dsn, prepare
+from realtime_hub.demo.database import SLOT, admit_gateway, drop_slot, prepare
 from realtime_hub.demo.page import Page
 from realtime_hub.settings import LogLevel, Settings
 
@@ -25,26 +25,31 @@ from realtime_hub.settings import LogLevel, Settings
 @dataclass(frozen=True, slots=True)
 class Options:
     """port: 0 for any free one. rate: changes a second, 0 for none. duration: seconds after
-    which the demo ends by itself, None for never. data: kept data directory, None for none."""
+    which the demo ends by itself, None for never. data: kept data directory, None for none.
+    database_url: an empty database of a superuser's instead of a server of the demo's own."""
 
     port: int = 4000
     rate: float = load.DEFAULT_RATE
     seed: int = 1
     duration: float | None = None
     data: Path | None = None
+    database_url: SecretStr | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What there is to try: dsn is that of the database's superuser, token a supervisor's."""
+    """What there is to try: dsn is that of the own server's superuser, None for a database that
+    was given; token is a supervisor's."""
 
     url: str
-    dsn: str
+    dsn: str | None
     token: str
 
 
 async def run(options: Options, announce: Callable[[Running], None]) -> None:
     """Run until SIGINT, SIGTERM or the duration's end; nothing is left behind but kept data.
+
+    In a database that was given the tables stay, but the slot goes.
 
     Raises:
         RealtimeHubError: a part could not start, or ended for good.
@@ -55,16 +60,31 @@ async def run(options: Options, announce: Callable[[Running], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     _check_port(options.port)
-    async with Cluster(options.data) as cluster:
+    async with _database(options) as dsn:
         if stop.is_set():
             return
-        users = await prepare(cluster.dsn)
+        users = await prepare(dsn)
+        own = options.database_url is None
+        gateway_dsn = await admit_gateway(dsn) if own else dsn
         secret = secrets.token_urlsafe(32)
-        page = Page(cluster.dsn, secret, users)
-        async with _serving(_settings(cluster.dsn, secret, options.port), page) as service:
+        page = Page(dsn, secret, users)
+        async with _serving(_settings(gateway_dsn, secret, options.port), page) as service:
             url = f"http://127.0.0.1:{service.port}"
-            announce(Running(url, cluster.dsn, page.token(users[0])))
-            await _first_to_end(stop.wait(), service.run(), _load(cluster.dsn, options))
+            announce(Running(url, dsn if own else None, page.token(users[0])))
+            await _first_to_end(stop.wait(), service.run(), _load(dsn, options))
+
+
+@contextlib.asynccontextmanager
+async def _database(options: Options) -> AsyncIterator[str]:
+    if options.database_url is None:
+        async with Cluster(options.data) as cluster:
+            yield cluster.dsn
+        return
+    dsn = options.database_url.get_secret_value()
+    try:
+        yield dsn
+    finally:
+        await drop_slot(dsn)
 
 
 def _check_port(port: int) -> None:
@@ -78,12 +98,12 @@ def _check_port(port: int) -> None:
 def _settings(dsn: str, secret: str, port: int) -> Settings:
     """What is not given here may be set in the environment, such as limits."""
     return Settings.load(
-        database_url=SecretStr(gateway_dsn(dsn)),
+        database_url=SecretStr(dsn),
         jwt_secret=SecretStr(secret),
         host="127.0.0.1",
         port=port,
         publication="supabase_realtime",
-        slot="realtime_hub_demo",
+        slot=SLOT,
         log_level=LogLevel.WARNING,
     )
 

@@ -1,13 +1,19 @@
 -- The demo's database: a sales call centre on Supabase, in its own (Spanish) names.
 -- 20 tables are published, as they often are: 13 in daily use and 7 that nobody listens to.
 
--- What a Supabase project has from the start.
-create role anon nologin noinherit;
-create role authenticated nologin noinherit;
-create role service_role nologin noinherit bypassrls;
+-- What a Supabase project has from the start; roles belong to the server, which may have them.
+do $$
+begin
+  if to_regrole('anon') is null then create role anon nologin noinherit; end if;
+  if to_regrole('authenticated') is null then create role authenticated nologin noinherit; end if;
+  if to_regrole('service_role') is null then
+    create role service_role nologin noinherit bypassrls;
+  end if;
+end $$;
 grant usage on schema public to anon, authenticated, service_role;
 alter default privileges in schema public grant select on tables to authenticated, service_role;
 create schema auth;
+comment on schema auth is 'made by realtime-hub demo';
 grant usage on schema auth to anon, authenticated, service_role;
 create function auth.uid() returns uuid language sql stable as $$
   select coalesce(
@@ -28,11 +34,6 @@ create function auth.jwt() returns jsonb language sql stable as $$
   )::jsonb
 $$;
 create table auth.users (id uuid primary key, email text not null, nombre text not null, puesto text not null);
-
--- The role of the gateway: it replicates, and becomes the roles of tokens to ask policies.
-create role realtime_hub login replication;
-grant anon, authenticated, service_role to realtime_hub;
-grant usage on schema public to realtime_hub;
 
 create type estado_llamada as enum ('en_cola', 'sonando', 'activa', 'transferida', 'finalizada', 'fallida');
 
