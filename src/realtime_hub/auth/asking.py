@@ -36,12 +36,15 @@ _SUSPICION_SECONDS: Final = 60.0
 _MAX_SLOW: Final = 64
 _MAX_REMEMBERED: Final = 10_000
 _INVISIBLE_SECONDS: Final = 0.01
-_BUSY_SECONDS: Final = 0.1
+_HELD_SECONDS: Final = 0.1
+_BUSY_SECONDS: Final = 0.2
+_LOCK_MILLISECONDS: Final = 25
 _RECONNECT_SECONDS: Final = 0.25
 
+_LOCKED: Final = "what a policy reads is locked"
 _CANCELED: Final = "57014"
-_BUSY: Final = frozenset({"55P03", "40P01", "40001"})
-"""Locked, deadlocked, not serializable: others' doing, so it is asked again."""
+_BUSY: Final = frozenset({"55P03", "40P01", "40001", "53000", "53100", "53200", "53400"})
+"""Locked, deadlocked, not serializable, out of resources: others' doing, so it is asked again."""
 _STALE: Final = frozenset({"42501", "42P01", "42703", "42883", "42704", "0A000", "26000"})
 """A name or a right is missing: perhaps the prepared statement is older than the catalog."""
 _UNFIT: Final = frozenset({"22P02", "23502", "23514", "42804", "42P10"})
@@ -113,6 +116,7 @@ class Asker:
         self._working = {False: 0, True: 0}  # by whether the lane is the slow one
         self._suspects: dict[Hashable, float] = {}
         self._trusted: dict[str, None] = {}
+        self._locked: dict[str, float] = {}  # queries that met a lock, and when to try them again
         self._complained: set[tuple[str, str]] = set()
         self._closed = False
 
@@ -205,12 +209,28 @@ class Asker:
         batch: list[Question] = []
         limit = _BATCH
         while self._fast and len(batch) < limit:
-            if self._fast[0].probe.verdict.query not in self._trusted:
+            query = self._fast[0].probe.verdict.query
+            if query in self._locked:
+                if self._held(query) or batch:
+                    break
+                return [self._fast.popleft()]
+            if query not in self._trusted:
                 limit = _CAUTIOUS_BATCH
                 if len(batch) >= limit:
                     break
             batch.append(self._fast.popleft())
         return batch
+
+    def _held(self, query: str) -> bool:
+        """Put off what would wait for the same lock, so that other questions need not."""
+        delay = self._locked[query] - asyncio.get_running_loop().time()
+        if delay <= 0:
+            return False
+        waiting = [q for q in self._fast if q.probe.verdict.query == query]
+        self._fast = deque(q for q in self._fast if q.probe.verdict.query != query)
+        for question in waiting:
+            self._again(question, delay, _LOCKED)
+        return True
 
     async def _ask(self, batch: list[Question], timeout: float) -> None:
         """Whatever happens, each question is then answered, failed, or in a queue again."""
@@ -257,12 +277,14 @@ class Asker:
         elif not answer.visible:
             self._again(question, _INVISIBLE_SECONDS, "the change is not visible yet")
         else:
+            self._locked.pop(question.probe.verdict.query, None)
             _remember(self._trusted, question.probe.verdict.query, None)
             self._settle(question, answer.verdict)
 
     def _take_error(self, question: Question, sqlstate: str) -> None:
         if sqlstate in _BUSY:
-            self._again(question, _BUSY_SECONDS, "what a policy reads is locked")
+            self._hold(question.probe.verdict.query)
+            self._again(question, _BUSY_SECONDS, _LOCKED)
         elif sqlstate == _CANCELED and not question.slow:
             self._suspect(question)
             self._slow_down(question)
@@ -275,6 +297,11 @@ class Asker:
         else:
             self._complain(question, sqlstate)
             self._settle(question, False)
+
+    def _hold(self, query: str) -> None:
+        until = asyncio.get_running_loop().time() + _HELD_SECONDS
+        _remember(self._locked, query, until)
+        self._trusted.pop(query, None)
 
     def _suspect(self, question: Question) -> None:
         until = asyncio.get_running_loop().time() + _SUSPICION_SECONDS
@@ -308,7 +335,7 @@ class Asker:
         settings = (
             self._path,
             b"%d" % milliseconds,
-            b"%d" % max(1, milliseconds * 4 // 5),
+            b"%d" % _LOCK_MILLISECONDS,
             identity.claims.encode(),
             claim_setting(identity, "sub"),
             claim_setting(identity, "role"),

@@ -43,8 +43,7 @@ select pg_catalog.set_config('search_path', $1, true),
 """
 _UNLOCK: Final = b"select pg_catalog.pg_advisory_unlock_all()"
 _MAX_PREPARED: Final = 256
-# Connection exceptions, insufficient resources, operator intervention.
-_UNREACHABLE: Final = ("08", "53", "57P")
+_LOST: Final = (b"FATAL", b"PANIC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +190,8 @@ def _error(results: Sequence[pq.abc.PGresult]) -> str | None:
     for result in results:
         if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
             sqlstate = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
-            if not sqlstate or sqlstate.startswith(_UNREACHABLE):
+            severity = result.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED)
+            if not sqlstate or severity in _LOST:  # policies may raise any SQLSTATE themselves
                 # As libpq itself would say it, so that the pool looks at its other connections.
                 raise psycopg.OperationalError("the connection was lost while policies were asked")
             return sqlstate
