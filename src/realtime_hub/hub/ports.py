@@ -13,6 +13,7 @@ from enum import Enum, StrEnum
 from typing import Protocol, TypeAlias
 
 from realtime_hub.changes import Change, Row, Table, TableName
+from realtime_hub.hub.posts import Post
 from realtime_hub.identity import Identity
 from realtime_hub.lsn import Position
 from realtime_hub.wire.filters import Condition
@@ -250,3 +251,36 @@ class Catalog(Protocol):
 
     async def publication(self) -> frozenset[TableName]:
         """All tables that the publication names now, partition roots as they are published."""
+
+
+class BusListener(Protocol):
+    """Whoever gets what nodes tell each other. Neither method may block or raise."""
+
+    def take(self, post: Post) -> None: ...
+
+    def node_left(self, node: str) -> None:
+        """A node is gone, and with it all of its members."""
+
+
+class Bus(Protocol):
+    """Carries broadcasts and presence between the nodes of a deployment, this one included.
+
+    Ordering: posts of one node arrive everywhere in the order in which it published them; those
+    of different nodes in any. A node hears its own posts.
+    Delivery: at most once. What is lost with a connection between nodes is lost; a node that
+    joins late learns who is present from the others before it hears anything new.
+    Blocking: `publish` never blocks.
+    Threads: every method is called on the event loop's thread, and so is the listener.
+    Closing: whoever made the bus calls `aclose`, once; nothing arrives after it.
+    """
+
+    @property
+    def node(self) -> str:
+        """A name of this node that no other has."""
+
+    def attach(self, listener: BusListener) -> None:
+        """Name the one listener, before the first post."""
+
+    def publish(self, post: Post) -> None: ...
+
+    async def aclose(self) -> None: ...
