@@ -192,6 +192,42 @@ class ProjectUnreachableError(JoinError):
         super().__init__("The database can't be reached at the moment")
 
 
+class ChannelUnauthorizedError(JoinError):
+    """No policy on `realtime.messages` lets this identity read anything in the topic."""
+
+    code = "Unauthorized"
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"You do not have permissions to read from this Channel topic: {topic}")
+        self.topic = topic
+
+
+class PrivateOnlyError(JoinError):
+    code = "PrivateOnly"
+
+    def __init__(self) -> None:
+        super().__init__("This project only allows private channels")
+
+
+class ChannelPolicyError(JoinError):
+    """The policies on `realtime.messages` could not be asked, or gave no answer."""
+
+    code = "UnableToSetPolicies"
+
+
+class MissingPartitionError(ChannelPolicyError):
+    code = "MissingPartition"
+
+    def __init__(self) -> None:
+        super().__init__("realtime.messages has no partition for today")
+
+
+class ReplayError(JoinError):
+    """The messages that were asked for with the join can't be had."""
+
+    code = "UnableToReplayMessages"
+
+
 class NotServedError(RealtimeHubError):
     """A message of a feature that this server does not have."""
 

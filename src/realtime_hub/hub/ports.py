@@ -16,6 +16,7 @@ from realtime_hub.changes import Change, Row, Table, TableName
 from realtime_hub.hub.posts import Post
 from realtime_hub.identity import Identity
 from realtime_hub.lsn import Position
+from realtime_hub.wire.broadcast import Broadcast
 from realtime_hub.wire.filters import Condition
 
 
@@ -284,3 +285,45 @@ class Bus(Protocol):
     def publish(self, post: Post) -> None: ...
 
     async def aclose(self) -> None: ...
+
+
+class Extension(StrEnum):
+    """What a policy on `realtime.messages` tells apart: its column `extension`."""
+
+    BROADCAST = "broadcast"
+    PRESENCE = "presence"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRights:
+    """What an identity may read in a private topic."""
+
+    broadcast: bool
+    presence: bool
+
+
+class ChannelPolicies(Protocol):
+    """What identities may do in private topics. An answer is kept for a stated time, or until
+    `forget`; those who ask the same at the same time share one question. Cancellation is safe.
+
+    Both questions raise ChannelPolicyError when the policies give no answer, and
+    DatabaseUnreachableError.
+    """
+
+    async def readable(self, identity: Identity, topic: str) -> ChannelRights: ...
+
+    async def writable(self, identity: Identity, topic: str, extension: Extension) -> bool: ...
+
+    def forget(self, identity: Identity, topic: str) -> None:
+        """Ask again next time: the token was refreshed."""
+
+
+class KeptMessages(Protocol):
+    """The broadcasts that the database keeps."""
+
+    async def replay(self, topic: str, since: float, limit: int) -> list[Broadcast]:
+        """The last `limit` broadcasts of a private topic since a time, oldest first.
+
+        since: Unix time in seconds. Each has its id, and says in its meta that it is replayed.
+        Raises ReplayError, DatabaseUnreachableError.
+        """

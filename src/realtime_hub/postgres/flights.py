@@ -23,7 +23,7 @@ class SingleFlight(Generic[K, V]):
         ask: Callable[[K], Awaitable[V]],
         *,
         ttl: float,
-        final: type[Exception],
+        final: type[Exception] | tuple[()] = (),
         size: int = 1000,
     ) -> None:
         self._ask = ask
@@ -44,6 +44,10 @@ class SingleFlight(Generic[K, V]):
             self._flights[key] = now + self._ttl, task
             self._forget(now)
         return await asyncio.shield(task)
+
+    def forget(self, key: K) -> None:
+        """Ask anew next time; who waits for an answer still gets it."""
+        self._flights.pop(key, None)
 
     async def _run(self, key: K) -> V:
         return await self._ask(key)

@@ -1,0 +1,102 @@
+"""Rows of `realtime.messages` become broadcasts, once and in the right room."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from realtime_hub.bus.local import LocalBus
+from realtime_hub.changes import Change, Column, Kind, Table, TableName, Value
+from realtime_hub.hub.posts import Post, RoomName, Said
+from realtime_hub.hub.rooms import Rooms
+from realtime_hub.lsn import Position
+from realtime_hub.node.messages import MessageReader, is_message_table
+from tests.hub.test_rooms import HandClock
+
+COLUMNS = ("topic", "extension", "payload", "event", "private", "id", "binary_payload")
+
+
+class Kept(LocalBus):
+    def __init__(self) -> None:
+        super().__init__()
+        self.posts: list[Post] = []
+
+    def publish(self, post: Post) -> None:
+        self.posts.append(post)
+
+
+def row(kind: Kind = Kind.INSERT, commit_time: int = 1_000, **values: Value) -> Change:
+    shown: dict[str, Value] = {
+        "topic": b"room",
+        "extension": b"broadcast",
+        "payload": b'{"n": 1.50}',
+        "event": b"e",
+        "private": b"t",
+        "id": b"an-id",
+        "binary_payload": None,
+        **values,
+    }
+    columns = tuple(Column(name, 25, "text") for name in COLUMNS)
+    table = Table(1, "realtime", "messages_2026_01_01", columns, {})
+    new = tuple(shown[name] for name in COLUMNS)
+    return Change(Position(0, 1, 0), kind, table, commit_time, 1, new, None)
+
+
+@pytest.fixture
+def bus() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+def reader(bus: Kept) -> MessageReader:
+    return MessageReader(Rooms(bus, HandClock()), since=500, max_bytes=100)
+
+
+def said(bus: Kept) -> Said:
+    [post] = bus.posts
+    assert isinstance(post, Said)
+    return post
+
+
+def test_an_inserted_row_is_said_in_its_room_with_its_id(bus: Kept, reader: MessageReader) -> None:
+    reader.take(row())
+    post = said(bus)
+    assert (post.room, post.sender) == (RoomName("room", private=True), None)
+    assert (post.broadcast.payload, post.broadcast.event) == (b'{"n": 1.50}', "e")
+    assert orjson.loads(post.broadcast.meta) == {"id": post.broadcast.ident} == {"id": "an-id"}
+
+
+@pytest.mark.parametrize("private", [b"f", None])
+def test_a_row_that_is_not_private_is_public(
+    bus: Kept, reader: MessageReader, private: bytes | None
+) -> None:
+    reader.take(row(private=private))
+    assert said(bus).room == RoomName("room", private=False)
+
+
+def test_a_row_of_bytes_is_said_raw(bus: Kept, reader: MessageReader) -> None:
+    reader.take(row(payload=None, binary_payload=b"\\x00ff"))
+    assert (said(bus).broadcast.payload, said(bus).broadcast.raw) == (b"\x00\xff", True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        row(Kind.UPDATE),
+        row(Kind.DELETE),
+        row(extension=b"presence"),
+        row(extension=None),
+        row(payload=b'"' + b"x" * 100 + b'"'),
+        row(commit_time=499),
+    ],
+)
+def test_other_rows_say_nothing(bus: Kept, reader: MessageReader, change: Change) -> None:
+    reader.take(change)
+    assert bus.posts == []
+
+
+def test_rows_come_under_the_names_of_partitions_too() -> None:
+    names = ["messages", "messages_2026_01_01"]
+    assert all(is_message_table(TableName("realtime", name)) for name in names)
+    assert not is_message_table(TableName("public", "messages"))
+    assert not is_message_table(TableName("realtime", "subscription"))
