@@ -395,3 +395,69 @@ class ChangeLogInUseError(ChangeLogError):
     """Another process has the log open."""
 
     code = "LogInUse"
+
+
+# The library.
+
+
+class HubMisusedError(RealtimeHubError):
+    """The library was called in a way that can't work; the text says how it can."""
+
+    code = "HubMisused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class HubNameError(HubMisusedError):
+    """A hub's name is taken, or nobody has it."""
+
+    code = "HubName"
+
+
+class AuthNotSupportedError(HubMisusedError):
+    """The upstream knows no tokens."""
+
+    code = "AuthNotSupported"
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"the {kind} upstream has no tokens to read with")
+
+
+class MissingExtraError(RealtimeHubError):
+    """A package is missing that one of this project's extras brings."""
+
+    code = "MissingExtra"
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(package, extra)
+        self.package = package
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return f"{self.package} is not installed: pip install 'realtime-hub[{self.extra}]'"
+
+
+class UpstreamError(RealtimeHubError):
+    """The upstream of a hub can't be reached, or failed; tried again with back-off."""
+
+    code = "UpstreamUnavailable"
+
+
+class ListenerOverflowError(RealtimeHubError):
+    """A listener fell behind, and its overflow rule is to be removed."""
+
+    code = "ListenerOverflow"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"{self.limit} changes wait for the listener, which was removed (overflow='disconnect')"
+        )

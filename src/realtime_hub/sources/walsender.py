@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -56,7 +56,8 @@ class WalsenderSource:
     and `create` is true. temporary: the slot ends with the connection, so a lost connection
     raises SlotLostError instead of being tried again. epoch: goes into every Position.
     heartbeat: seconds between pulses written to the WAL; None for none. wal_sender_timeout:
-    seconds after which the server frees the slot of a reader that went silent.
+    seconds after which the server frees the slot of a reader that went silent. on_state: called
+    when the state changes, with what interrupted the stream when it did.
 
     Who kept changes of the slot before calls `confirm` with the LSN that was durable, ahead of
     `batches`: a slot that is gone, or that stands beyond it, then raises SlotLostError.
@@ -80,6 +81,7 @@ class WalsenderSource:
         wal_sender_timeout: float = 10.0,
         connect_timeout: float = 10.0,
         max_retry_delay: float = 10.0,
+        on_state: Callable[[SourceState, SourceError | None], None] | None = None,
     ) -> None:
         self._dsn = dsn
         self._conninfo = replication_conninfo(dsn, wal_sender_timeout)
@@ -91,6 +93,7 @@ class WalsenderSource:
         self._connect_timeout = connect_timeout
         self._backoff = Backoff(maximum=max_retry_delay)
         self._state = SourceState.CONNECTING
+        self._on_state = on_state
         self._progress = Progress()
         self._sessions = 0
         self._origin: StreamOrigin | None = None
@@ -131,7 +134,7 @@ class WalsenderSource:
                     raise SourceError(str(error)) from error
         finally:
             self._end_session()
-            self._state = SourceState.CLOSED
+            self._enter(SourceState.CLOSED)
             if pulse is not None:
                 pulse.cancel()
 
@@ -143,10 +146,16 @@ class WalsenderSource:
 
     async def aclose(self) -> None:
         self._end_session()
-        self._state = SourceState.CLOSED
+        self._enter(SourceState.CLOSED)
+
+    def _enter(self, state: SourceState, error: SourceError | None = None) -> None:
+        if state is not self._state:
+            self._state = state
+            if self._on_state is not None:
+                self._on_state(state, error)
 
     async def _connect(self) -> Session:
-        self._state = SourceState.CONNECTING
+        self._enter(SourceState.CONNECTING)
         connection = await Connection.open(self._conninfo, connect_timeout=self._connect_timeout)
         try:
             origin = await prepare(connection, self._request, self._known_lsn())
@@ -163,7 +172,7 @@ class WalsenderSource:
             wal_sender_timeout=self._wal_sender_timeout,
         )
         self._sessions += 1
-        self._state = SourceState.STREAMING
+        self._enter(SourceState.STREAMING)
         self._log.info("streaming", created=origin.created, confirmed=origin.confirmed_lsn)
         return self._session
 
@@ -190,7 +199,7 @@ class WalsenderSource:
     async def _wait(self, error: SourceError) -> None:
         if self._request.temporary and self._origin is not None:
             raise SlotLostError("the temporary slot ended with its connection") from error
-        self._state = SourceState.WAITING
+        self._enter(SourceState.WAITING, error)
         delay = self._backoff.next()
         self._log.warning(
             "stream_interrupted", code=error.code, error=str(error), retry_in=round(delay, 3)

@@ -1,0 +1,1 @@
+"""The library: one hub, many listeners, one upstream channel per table."""

@@ -1,0 +1,582 @@
+"""One table's channel: opened for the first listener, changed with them, closed after the last.
+
+A task of its own follows what is needed:
+
+    nobody listens        wait out the grace period, then close and end
+    lost                  wait, growing, and open again from the last Position
+    bindings do not cover open a channel with better ones, then close the old one
+    bindings are too wide the same, once things have been calm for a while
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from realtime_hub.changes import TableName
+from realtime_hub.errors import (
+    FilterValueError,
+    MissingExtraError,
+    NotFitError,
+    PublicationMissingError,
+    RealtimeHubError,
+    SelectError,
+    SettingsError,
+    SubscriptionError,
+    TableNotPublishedError,
+    TokenError,
+)
+from realtime_hub.library.audience import Audience
+from realtime_hub.library.calling import Backlog
+from realtime_hub.library.change import Change, Gap
+from realtime_hub.library.filters import Shape
+from realtime_hub.library.listener import Listener
+from realtime_hub.library.overlap import Overlap
+from realtime_hub.library.planner import Binding, Need, Plan, covers, plan
+from realtime_hub.library.ports import Upstream, UpstreamChannel
+from realtime_hub.library.status import State, Status, TableStatistics
+from realtime_hub.sources.backoff import Backoff
+
+log = structlog.get_logger(__name__)
+
+_FINAL: Final = (
+    SubscriptionError,
+    SettingsError,
+    NotFitError,
+    PublicationMissingError,
+    TokenError,
+    MissingExtraError,
+)
+"""Refusals: trying again would bring the same."""
+
+_HELD_SECONDS: Final = 5.0
+_CHURN_SECONDS: Final = 30.0
+_CHURN: Final = 6
+"""With more changes of bindings than this within that time, filters are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds.
+
+    linger: a channel stays open after its last listener, and keeps bindings that are too wide.
+    disconnect_grace: a channel is down before that is said. overlap: the old channel stays open
+    beside the new one. settle: listeners that come within it are served by one channel.
+    max_retry_delay: between attempts to open a lost channel again, at the most.
+    """
+
+    linger: float = 5.0
+    disconnect_grace: float = 3.0
+    overlap: float = 1.0
+    settle: float = 0.0
+    max_retry_delay: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} can't be negative")
+
+
+class Host(Protocol):
+    """What a table's channel needs of its hub. star: ask for `*`, whatever is needed."""
+
+    upstream: Upstream
+    timing: Timing
+    star: bool
+
+    async def may_open(self) -> None:
+        """Wait while the upstream must not be used."""
+
+    def told(self, status: Status) -> None: ...
+
+    def gap(self, gap: Gap) -> None: ...
+
+    def refused(self, listener: Listener, error: RealtimeHubError) -> None: ...
+
+    def ended(self, channel: TableChannel) -> None: ...
+
+
+class TableChannel:
+    """Belongs to one hub; everything runs on its event loop."""
+
+    def __init__(self, host: Host, table: TableName) -> None:
+        self.table = table
+        self.audience = Audience()
+        self.state = State.CONNECTING
+        self._host = host
+        self._live: _Live | None = None
+        self._others: set[_Live] = set()
+        self._overlap: Overlap | None = None
+        self._forget_overlap: asyncio.TimerHandle | None = None
+        self._generation = 0
+        self._newest = 0
+        self._last: Change | None = None
+        self._error: Exception | None = None
+        self._unserved: dict[Listener, None] = {}
+        self._too_wide = False
+        self._wake = asyncio.Event()
+        self._nudge = asyncio.Event()
+        self._up = asyncio.Event()
+        self._down = asyncio.Event()
+        self._down.set()
+        self._grace: asyncio.TimerHandle | None = None
+        self._replans: deque[float] = deque(maxlen=_CHURN)
+        self._crowded: dict[Backlog, None] = {}
+        self._backoff = Backoff(maximum=max(0.2, host.timing.max_retry_delay))
+        self._changes = self._deliveries = self._opened = self._reconnects = self._gaps = 0
+        self._task = asyncio.create_task(self._run(), name=f"realtime-hub {table}")
+
+    # What the hub asks
+
+    def add(self, listener: Listener) -> None:
+        self.audience.add(listener)
+        live = self._live
+        if live is not None and not live.is_lost and self._covers(live.plan, listener):
+            self._admit(listener, live)
+        else:
+            self._unserved[listener] = None
+            self._wake.set()
+
+    def remove(self, listener: Listener) -> None:
+        self.audience.remove(listener)
+        self._unserved.pop(listener, None)
+        self._too_wide = True
+        self._wake.set()
+
+    def retry_now(self) -> None:
+        """Why the last attempt failed may be over."""
+        self._nudge.set()
+
+    async def aclose(self) -> None:
+        """Close at once."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def wait_up(self) -> None:
+        await self._up.wait()
+
+    async def wait_down(self) -> None:
+        await self._down.wait()
+
+    def statistics(self) -> TableStatistics:
+        listeners: dict[str, int] = {}
+        for listener in self.audience:
+            for event in sorted(listener.need.events):
+                listeners[event] = listeners.get(event, 0) + 1
+        live = self._live
+        return TableStatistics(
+            state=self.state,
+            listeners=listeners,
+            channels=len(self._others) + (live is not None and not live.is_lost),
+            bindings=() if live is None else tuple(str(b) for b in _ordered(live.plan)),
+            queued=sum(listener.queued for listener in self.audience),
+            changes=self._changes,
+            deliveries=self._deliveries,
+            opened=self._opened,
+            reconnects=self._reconnects,
+            gaps=self._gaps,
+        )
+
+    # What its upstream channels tell it
+
+    def changed(self, live: _Live, change: Change) -> None:
+        self._changes += 1
+        if live.generation >= self._newest:
+            self._last = change
+        due = None if self._overlap is None else self._overlap.due(change, live.generation)
+        self._deliveries += self.audience.dispatch(change, live.generation, due)
+
+    def missed(self, gap: Gap) -> None:
+        self._gaps += 1
+        self._host.gap(gap)
+        for listener in self.audience:
+            listener.gap(gap)
+
+    def interrupted(self, live: _Live, error: Exception) -> None:
+        if live is self._live:
+            self._went_down(error)
+
+    def restored(self, live: _Live) -> None:
+        if live is self._live:
+            self._came_up()
+
+    def lost(self, live: _Live, error: Exception) -> None:
+        if live is self._live:
+            self._went_down(error)
+            self._wake.set()
+
+    def crowded(self, queue: Backlog, *, full: bool) -> None:
+        if full:
+            self._crowded[queue] = None
+        else:
+            self._crowded.pop(queue, None)
+
+    async def room(self) -> None:
+        while self._crowded:
+            await next(iter(self._crowded)).room()
+
+    async def handled(self) -> None:
+        await asyncio.gather(*(listener.handled() for listener in self.audience))
+
+    # Following what is needed
+
+    async def _run(self) -> None:
+        try:
+            while await self._is_wanted():
+                await self._step()
+        finally:
+            await self._end()
+
+    async def _is_wanted(self) -> bool:
+        """Whether anybody listens, now or within the grace period."""
+        if not len(self.audience):
+            await self._woken(self._host.timing.linger)
+        return len(self.audience) > 0
+
+    async def _step(self) -> None:
+        self._wake.clear()
+        live = self._live
+        if live is None or live.is_lost:
+            await self._reopen()
+        elif self._unserved:
+            await self._replace(live)
+        elif self._too_wide:
+            if not await self._woken(self._host.timing.linger):
+                self._too_wide = False
+                if self._plan() != live.plan:
+                    await self._replace(live)
+        else:
+            await self._woken(None)
+
+    async def _woken(self, seconds: float | None) -> bool:
+        """Wait until something has changed; false if nothing did within these seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _plan(self) -> Plan:
+        if self._host.star:
+            return plan([listener.need for listener in self.audience], selective=False)
+        return plan(
+            [listener.need for listener in self.audience],
+            shape=self.audience.shape,
+            selective=self._host.upstream.selective,
+            broad=len(self._replans) == _CHURN
+            and self._replans[0] > asyncio.get_running_loop().time() - _CHURN_SECONDS,
+        )
+
+    def _covers(self, bindings: Plan, listener: Listener) -> bool:
+        return covers(bindings, listener.need, self.audience.shape)
+
+    async def _reopen(self) -> None:
+        """Open the first channel, or another after one was lost."""
+        await asyncio.sleep(self._host.timing.settle)
+        lost = self._live
+        if lost is not None:
+            await self._calm(lost)
+        try:
+            if lost is not None:
+                await lost.close()
+            live = await self._open(since=self._position())
+        except (RealtimeHubError, OSError) as error:
+            # A token that has expired since may be followed by a fresh one.
+            if isinstance(error, _FINAL) and not (self._opened and isinstance(error, TokenError)):
+                self._live = None
+                await self._refuse(error)
+            else:
+                self._went_down(error)
+                await self._retry(error)
+        else:
+            self._reconnects += lost is not None
+            if lost is not None and not live.resumed:
+                self.missed(self._reconnected())
+            self._serve(live)
+            self._came_up()
+
+    async def _calm(self, lost: _Live) -> None:
+        """Open again at once what has held for a while; what has not, after a delay."""
+        if asyncio.get_running_loop().time() - lost.opened_at > _HELD_SECONDS:
+            self._backoff.reset()
+        else:
+            await asyncio.sleep(self._backoff.next())
+
+    async def _retry(self, error: Exception) -> None:
+        delay = self._backoff.next()
+        log.warning(
+            "channel_down",
+            table=str(self.table),
+            code=getattr(error, "code", type(error).__name__),
+            error=str(error),
+            retry_in=round(delay, 3),
+        )
+        # Not woken by listeners that come and go: they would make it a busy loop.
+        self._nudge.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._nudge.wait()
+
+    async def _replace(self, old: _Live) -> None:
+        """Open a channel with the bindings that are needed now, then close the old one."""
+        await asyncio.sleep(self._host.timing.settle)
+        self._replans.append(asyncio.get_running_loop().time())
+        self._begin_overlap(old)
+        try:
+            await self._hand_over(old, await self._open(since=None))
+        except _FINAL as error:
+            await self._refuse(error)
+        except (RealtimeHubError, OSError) as error:
+            await self._retry(error)
+        finally:
+            self._end_overlap()
+
+    async def _hand_over(self, old: _Live, live: _Live) -> None:
+        self._others.add(old)
+        try:
+            if old.is_lost:
+                self.missed(self._reconnected())
+                self._came_up()
+            self._serve(live)
+            await asyncio.sleep(self._host.timing.overlap)
+        finally:
+            self._others.discard(old)
+            await old.close()
+
+    async def _open(self, *, since: str | None) -> _Live:
+        self._generation += 1
+        live = _Live(self, self._plan(), self._generation)
+        await self._host.may_open()
+        try:
+            live.channel = await self._host.upstream.open(
+                self.table, _ordered(live.plan), live, since=since
+            )
+        except BaseException:
+            await live.close()
+            raise
+        self._opened += 1
+        if live.channel.shape is not None:
+            self.audience.learn(live.channel.shape)
+        return live
+
+    def _serve(self, live: _Live) -> None:
+        """From here on the new channel counts, and those listeners are served that it covers."""
+        self._live = live
+        self._newest = live.generation
+        for listener in tuple(self._unserved):
+            if self._covers(live.plan, listener):
+                del self._unserved[listener]
+                self._admit(listener, live)
+        live.release()
+
+    def _admit(self, listener: Listener, live: _Live) -> None:
+        """Say that it is served, unless it asks for columns that the table does not have."""
+        shape = None if live.channel is None else live.channel.shape
+        error = None if shape is None else _misfit(listener.need, shape)
+        if error is None:
+            listener.served(live.generation)
+        else:
+            self._turn_away(listener, error)
+
+    # Refusals
+
+    async def _refuse(self, error: RealtimeHubError) -> None:
+        """Find out whom the refusal is for: one bad filter fails all of a channel's bindings."""
+        asking = tuple(self.audience if self._live is None else self._unserved)
+        everybody = not isinstance(error, SubscriptionError) or isinstance(
+            error, TableNotPublishedError
+        )
+        refused = 0
+        for listener in asking:
+            alone = everybody or len(asking) == 1
+            refusal = error if alone else await self._try(listener)
+            if refusal is not None:
+                refused += 1
+                self._turn_away(listener, refusal)
+        if not refused:
+            await self._retry(error)
+
+    async def _try(self, listener: Listener) -> RealtimeHubError | None:
+        """Ask for one listener's bindings alone; why they are refused."""
+        bindings = plan([listener.need], shape=self.audience.shape)
+        probe = _Live(self, bindings, 0)
+        try:
+            probe.channel = await self._host.upstream.open(self.table, _ordered(bindings), probe)
+        except _FINAL as error:
+            return error
+        except (RealtimeHubError, OSError):
+            return None
+        finally:
+            await probe.close()
+        return None
+
+    def _turn_away(self, listener: Listener, error: RealtimeHubError) -> None:
+        self.audience.remove(listener)
+        self._unserved.pop(listener, None)
+        self._host.refused(listener, error)
+        if not len(self.audience):
+            self._error = error
+            self._tell(State.REFUSED, error)
+
+    # Up and down
+
+    def _came_up(self) -> None:
+        self._cancel_grace()
+        self._tell(State.CONNECTED)
+
+    def _went_down(self, error: Exception) -> None:
+        """Say so once the grace period is over, unless it is up again by then."""
+        self._error = error
+        if self.state is not State.CONNECTED or self._grace is not None:
+            return
+        seconds = self._host.timing.disconnect_grace
+        loop = asyncio.get_running_loop()
+        self._grace = loop.call_later(seconds, self._stayed_down)
+
+    def _stayed_down(self) -> None:
+        self._grace = None
+        self._tell(State.DISCONNECTED, self._error)
+
+    def _cancel_grace(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    def _tell(self, state: State, error: Exception | None = None) -> None:
+        if state is self.state:
+            return
+        self.state = state
+        up = state is State.CONNECTED
+        (self._up.set if up else self._up.clear)()
+        (self._down.clear if up else self._down.set)()
+        self._host.told(Status(self.table, state, error))
+
+    def _position(self) -> str | None:
+        return None if self._last is None else self._last.position
+
+    def _reconnected(self) -> Gap:
+        return Gap(
+            self.table,
+            "reconnected",
+            "the channel was lost, and the upstream can't say what happened meanwhile",
+            after=self._position(),
+        )
+
+    # Overlap and end
+
+    def _begin_overlap(self, old: _Live) -> None:
+        if self._forget_overlap is not None:
+            self._forget_overlap.cancel()
+        if self._overlap is None:
+            self._overlap = Overlap(old.generation)
+
+    def _end_overlap(self) -> None:
+        """Remember for a while what the old channel brought: the new one may lag behind it."""
+        seconds = max(1.0, self._host.timing.overlap * 10)
+        loop = asyncio.get_running_loop()
+        self._forget_overlap = loop.call_later(seconds, self._forget)
+
+    def _forget(self) -> None:
+        self._overlap = self._forget_overlap = None
+
+    async def _end(self) -> None:
+        # First of all: who subscribes from here on gets a channel of its own.
+        self._host.ended(self)
+        self._cancel_grace()
+        if self._forget_overlap is not None:
+            self._forget_overlap.cancel()
+        for one in (self._live, *self._others):
+            if one is not None:
+                await one.close()
+        self._live = None
+        self._others.clear()
+        if self.state is not State.REFUSED:
+            self._tell(State.CLOSED)
+
+
+class _Live:
+    """One upstream channel of the table; a `ports.Receiver`.
+
+    What comes before the hub has taken it over is held back for that moment.
+    """
+
+    def __init__(self, owner: TableChannel, bindings: Plan, generation: int) -> None:
+        self._owner = owner
+        self._closed = False
+        self._held: list[Change | Gap] | None = []
+        self.plan = bindings
+        self.generation = generation
+        self.is_lost = False
+        self.opened_at = asyncio.get_running_loop().time()
+        self.channel: UpstreamChannel | None = None
+
+    @property
+    def resumed(self) -> bool:
+        return self.channel is not None and self.channel.resumed
+
+    def release(self) -> None:
+        """Hand on what was held back, and everything from now on."""
+        held, self._held = self._held, None
+        for one in held or ():
+            if isinstance(one, Change):
+                self.change(one)
+            else:
+                self.gap(one)
+
+    async def close(self) -> None:
+        self._closed = True
+        if self.channel is not None:
+            with contextlib.suppress(RealtimeHubError, OSError):
+                await self.channel.close()
+
+    def change(self, change: Change) -> None:
+        if self._held is not None:
+            self._held.append(change)
+        elif not self._closed:
+            self._owner.changed(self, change)
+
+    def gap(self, gap: Gap) -> None:
+        if self._held is not None:
+            self._held.append(gap)
+        elif not self._closed:
+            self._owner.missed(gap)
+
+    def interrupted(self, error: Exception) -> None:
+        if not self._closed:
+            self._owner.interrupted(self, error)
+
+    def restored(self) -> None:
+        if not self._closed:
+            self._owner.restored(self)
+
+    def lost(self, error: Exception) -> None:
+        if not self._closed and not self.is_lost:
+            self.is_lost = True
+            self._owner.lost(self, error)
+
+    async def room(self) -> None:
+        await self._owner.room()
+
+    async def handled(self) -> None:
+        await self._owner.handled()
+
+
+def _misfit(need: Need, shape: Shape) -> SubscriptionError | None:
+    known = shape.table.index
+    for column in sorted(need.filter.columns) if need.filter is not None else ():
+        if column not in known:
+            return FilterValueError(f"invalid column for filter {column}")
+    for column in sorted(need.columns or ()):
+        if column not in known:
+            return SelectError(f"invalid column for select {column}")
+    return None
+
+
+def _ordered(bindings: Plan) -> list[Binding]:
+    return sorted(bindings, key=lambda b: (b.event, b.filter or "", b.columns or ()))

@@ -1,0 +1,98 @@
+"""What a hub needs of an upstream, as Protocols; adapters stand in `upstreams/`.
+
+One conformance suite holds every adapter to these contracts (tests/library/test_upstreams.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from realtime_hub.changes import TableName
+from realtime_hub.library.change import Change, Gap
+from realtime_hub.library.filters import Shape
+from realtime_hub.library.planner import Binding
+
+
+class Receiver(Protocol):
+    """The hub's end of one channel. Called on the event loop; no method raises."""
+
+    def change(self, change: Change) -> None:
+        """Take a change that one of the channel's bindings asked for, in commit order, once."""
+
+    def gap(self, gap: Gap) -> None:
+        """Changes may be missing from here on back."""
+
+    def interrupted(self, error: Exception) -> None:
+        """Nothing comes for now; the upstream goes on by itself where it stopped."""
+
+    def restored(self) -> None:
+        """What was interrupted goes on."""
+
+    def lost(self, error: Exception) -> None:
+        """The channel has ended without `close`; the hub opens another one when it sees fit."""
+
+    async def room(self) -> None:
+        """Wait until listeners whose queue is full, and that must not lose anything, have room.
+
+        An upstream that can hold its server back awaits this before it reads on.
+        """
+
+    async def handled(self) -> None:
+        """Wait until listeners have handled, or by their own rule dropped, all given so far."""
+
+
+class UpstreamChannel(Protocol):
+    """One open channel.
+
+    resumed: it goes on right behind the position that was asked for. shape: the columns' types,
+    if the upstream knows them.
+    """
+
+    @property
+    def resumed(self) -> bool: ...
+
+    @property
+    def shape(self) -> Shape | None: ...
+
+    async def close(self) -> None:
+        """Leave; the receiver hears nothing more. Harmless when called again or when lost."""
+
+
+class Upstream(Protocol):
+    """Opens channels. Several may be open on one table at a time, each with its own receiver.
+
+    Starting: the first `open` connects; nothing before it does. Closing: `aclose` leaves no
+    task, socket or slot behind, and the upstream may be opened again after it.
+    Cancelling `open` leaves no channel behind.
+    """
+
+    @property
+    def kind(self) -> str:
+        """What it is, for statistics: never an address or a secret."""
+
+    @property
+    def selective(self) -> bool:
+        """Whether narrower bindings cost the server less."""
+
+    async def open(
+        self,
+        table: TableName,
+        bindings: Sequence[Binding],
+        receiver: Receiver,
+        *,
+        since: str | None = None,
+    ) -> UpstreamChannel:
+        """Return once changes flow: whatever is committed after this is delivered.
+
+        since: the position of the last change had, to go on behind it where that is possible.
+
+        Raises:
+            SubscriptionError: the table or a filter is refused, and will be.
+            RealtimeHubError, OSError: anything else, which may pass.
+        """
+
+    async def set_auth(self, token: str | None) -> None:
+        """Read as somebody else from now on. Raises AuthNotSupportedError."""
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Where a hub's changes come from: one adapter a module, held to `ports.Upstream`."""
