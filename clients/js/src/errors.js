@@ -1,0 +1,13 @@
+/** A mistake in how the hub is used; `code` is stable. */
+export class HubError extends Error {
+  /**
+   * @param {'InvalidTable' | 'InvalidEvents' | 'InvalidFilter' | 'InvalidCallback' | 'NameTaken'
+   *   | 'NoSuchHub' | 'Refused'} code
+   * @param {string} message
+   */
+  constructor(code, message) {
+    super(message)
+    this.name = 'HubError'
+    this.code = code
+  }
+}

@@ -1,0 +1,17 @@
+export { HubError } from "./errors.js";
+export type Client = import("./types.js").Client;
+export type ErrorContext = import("./types.js").ErrorContext;
+export type EventName = import("./types.js").EventName;
+export type Events = import("./types.js").Events;
+export type Gap = import("./types.js").Gap;
+export type HubOptions = import("./types.js").HubOptions;
+export type HubStats = import("./types.js").HubStats;
+export type Polling = import("./types.js").Polling;
+export type Status = import("./types.js").Status;
+export type StatusChange = import("./types.js").StatusChange;
+export type SubscribeOptions = import("./types.js").SubscribeOptions;
+export type TableStats = import("./types.js").TableStats;
+export type Unsubscribe = import("./types.js").Unsubscribe;
+export type Change<T extends import("./types.js").Row = import("./types.js").Row> = import("./types.js").Change<T>;
+export type Handler<T extends import("./types.js").Row = import("./types.js").Row> = import("./types.js").Handler<T>;
+export { RealtimeHub, allStats, createHub, getHub } from "./hub.js";
