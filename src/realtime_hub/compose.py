@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,20 +13,26 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from realtime_hub.auth.authorizer import PostgresAuthorizer
+from realtime_hub.auth.channels import ChannelAuthorizer
 from realtime_hub.auth.tokens import TokenVerifier
+from realtime_hub.bus.local import LocalBus
 from realtime_hub.gateway.http import Gateway
-from realtime_hub.gateway.limits import GatewaySettings
+from realtime_hub.gateway.limits import GatewaySettings, SharedLimits
 from realtime_hub.gateway.metrics import GatewayMetrics
+from realtime_hub.gateway.seats import RoomServices
 from realtime_hub.hub.dispatch import Dispatcher
 from realtime_hub.hub.ports import SourceState
 from realtime_hub.hub.registry import Registry
+from realtime_hub.hub.rooms import Rooms
 from realtime_hub.log.memory import MemoryChangeLog
 from realtime_hub.node.membership import Membership
+from realtime_hub.node.messages import MessageReader
 from realtime_hub.node.metrics import HubMetrics
 from realtime_hub.node.pipeline import Pipeline
 from realtime_hub.node.supervisor import Supervisor
 from realtime_hub.postgres.catalog import PostgresCatalog
 from realtime_hub.postgres.filters import PostgresFilterOracle
+from realtime_hub.postgres.messages import MessageTable
 from realtime_hub.postgres.pool import Pool, open_pool
 from realtime_hub.settings import Deletes, Settings
 from realtime_hub.sources.walsender import WalsenderSource
@@ -75,11 +82,25 @@ class Service:
             self._oracle,
             max_change_bytes=settings.max_change_bytes,
         )
-        self._pipeline = Pipeline(self._source, self._log, self._authorizer, self._dispatcher)
+        self._bus = LocalBus()
+        self._rooms = Rooms(self._bus, asyncio.get_running_loop(), window=settings.presence_window)
+        self._messages = MessageTable(self._catalog_pool, keep=settings.messages_retention)
+        self._pipeline = Pipeline(
+            self._source,
+            self._log,
+            self._authorizer,
+            self._dispatcher,
+            MessageReader(
+                self._rooms,
+                since=time.time_ns() // 1000,
+                max_bytes=settings.max_broadcast_bytes,
+            ),
+        )
         self._gateway = self._make_gateway()
         self.port = await self._gateway.start(settings.host, settings.port)
         self._supervisor.start("memberships", self._authorizer.watch())
         self._supervisor.start("pipeline", self._pipeline.run())
+        self._supervisor.start("messages", self._messages.maintain())
         self._supervisor.start(
             "publication",
             self._membership.watch_publication(interval=settings.publication_poll),
@@ -98,6 +119,7 @@ class Service:
             await self._log.aclose()
             await self._authorizer.aclose()
             await self._oracle.aclose()
+            await self._bus.aclose()
         while self._pools:
             await self._pools.pop().aclose()
 
@@ -154,6 +176,15 @@ class Service:
             max_connections=settings.max_connections,
             max_channels_per_connection=settings.max_channels_per_connection,
             max_joins_per_second=settings.max_joins_per_second,
+            max_joins_per_second_overall=settings.max_joins_per_second_overall,
+            max_messages_per_second=settings.max_messages_per_second,
+            max_messages_per_second_overall=settings.max_messages_per_second_overall,
+            max_presence_per_second=settings.max_presence_per_second,
+            max_presence_calls=settings.max_presence_calls,
+            presence_call_window=settings.presence_call_window,
+            max_broadcast_bytes=settings.max_broadcast_bytes,
+            private_only=settings.private_only,
+            channel_policy_ttl=settings.channel_policy_ttl,
             max_bindings_per_channel=settings.max_bindings_per_channel,
             max_frame_bytes=settings.max_frame_bytes,
             max_queued_bytes=settings.max_queued_bytes,
@@ -169,7 +200,22 @@ class Service:
             lambda: self._source.state,
             self.statistics,
             GatewayMetrics(metrics),
+            self._make_rooms(limits),
             routes=self._routes,
+        )
+
+    def _make_rooms(self, limits: GatewaySettings) -> RoomServices:
+        settings = self._settings
+        policies = ChannelAuthorizer(
+            self._auth_pool, ttl=settings.channel_policy_ttl, timeout=settings.policy_timeout
+        )
+        return RoomServices(
+            self._rooms,
+            policies,
+            self._messages,
+            SharedLimits(limits),
+            ready=lambda: self._source.state is SourceState.STREAMING,
+            held_limit=limits.max_queued_bytes,
         )
 
     def _make_tokens(self) -> TokenVerifier:

@@ -241,6 +241,42 @@ class NotServedError(RealtimeHubError):
         return f"{self.feature} is not served here"
 
 
+class RoomLimitError(RealtimeHubError):
+    """A channel took more than it may of broadcast or presence: it ends. Shown to the client."""
+
+    code = "RoomLimitReached"
+    reason: ClassVar[str] = "Too much was asked for"
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class TooManyMessagesError(RoomLimitError):
+    code = "MessagesRateLimitReached"
+    reason = "Too many messages per second"
+
+
+class TooManyPresenceCallsError(RoomLimitError):
+    """Of all channels together."""
+
+    code = "PresenceRateLimitReached"
+    reason = "Too many presence messages per second"
+
+
+class ClientPresenceRateError(RoomLimitError):
+    """Of one channel."""
+
+    code = "ClientPresenceRateLimitReached"
+    reason = "Client presence rate limit exceeded"
+
+
+class PayloadSizeError(RoomLimitError):
+    """What is tracked is too large; a broadcast that is so is dropped, and its channel lives."""
+
+    code = "PayloadSizeExceeded"
+    reason = "Track message size exceeded"
+
+
 class RoleForbiddenError(SubscriptionError):
     """The token's role is a superuser, which no client may be."""
 
@@ -293,6 +329,15 @@ class TokenExpiredError(TokenError):
     def __init__(self, seconds: int) -> None:
         super().__init__(f"Token has expired {seconds} seconds ago")
         self.seconds = seconds
+
+
+class ReadRevokedError(TokenError):
+    """What the policies let a channel read before, they do not any more: the channel ends."""
+
+    code = "ReadPermissionRevoked"
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"You no longer have permission to read from this Channel topic: {topic}")
 
 
 # The database and the stream.

@@ -101,6 +101,17 @@ class Settings(BaseSettings):
         1.0, gt=0, description="how often role memberships and function bodies are looked up"
     )
 
+    private_only: bool = Field(False, description="refuse channels that are not private")
+    channel_policy_ttl: float = Field(
+        300.0,
+        gt=0,
+        description="how long an answer of the policies on `realtime.messages` holds; a refreshed "
+        "token is asked for anew at once",
+    )
+    messages_retention: float = Field(
+        259_200.0, ge=0, description="how long `realtime.messages` keeps broadcasts, in whole days"
+    )
+
     # The server
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(4000, ge=0, le=65535, description="port to listen on; 0: any free one")
@@ -111,6 +122,32 @@ class Settings(BaseSettings):
     max_channels_per_connection: int = Field(100, ge=1, description="topics of one WebSocket")
     max_joins_per_second: int = Field(
         100, ge=1, description="joins of one WebSocket, averaged over a minute"
+    )
+    max_joins_per_second_overall: int = Field(
+        2_500, ge=1, description="joins of all WebSockets together, averaged over a minute"
+    )
+    max_messages_per_second: int = Field(
+        100, ge=1, description="broadcasts from one WebSocket, averaged over a minute"
+    )
+    max_messages_per_second_overall: int = Field(
+        2_500,
+        ge=1,
+        description="broadcasts from all WebSockets and over HTTP, averaged over a minute",
+    )
+    max_presence_per_second: int = Field(
+        1_000, ge=1, description="`track` calls of all WebSockets, averaged over a minute"
+    )
+    max_presence_calls: int = Field(
+        5, ge=1, description="presence calls of one channel within `presence_call_window`"
+    )
+    presence_call_window: float = Field(
+        30.0, gt=0, description="over which the presence calls of a channel are counted"
+    )
+    presence_window: float = Field(
+        0.05, ge=0, description="changes of presence within this time are told in one message"
+    )
+    max_broadcast_bytes: int = Field(
+        3_000_500, ge=1, description="largest payload of a broadcast, or of what is tracked"
     )
     max_bindings_per_channel: int = Field(
         100, ge=1, description="`postgres_changes` entries of one join"

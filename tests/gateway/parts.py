@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from realtime_hub.bus.local import LocalBus
 from realtime_hub.changes import Change, Kind, Table, TableName
 from realtime_hub.errors import (
     DatabaseUnreachableError,
@@ -19,14 +20,17 @@ from realtime_hub.errors import (
     TokenMalformedError,
 )
 from realtime_hub.gateway.http import Gateway
-from realtime_hub.gateway.limits import GatewaySettings
+from realtime_hub.gateway.limits import GatewaySettings, SharedLimits
 from realtime_hub.gateway.metrics import GatewayMetrics
+from realtime_hub.gateway.seats import RoomServices
 from realtime_hub.hub.dispatch import Dispatcher
-from realtime_hub.hub.ports import SourceState
+from realtime_hub.hub.ports import ChannelRights, Extension, SourceState
 from realtime_hub.hub.registry import Registry
+from realtime_hub.hub.rooms import Rooms
 from realtime_hub.identity import Identity
 from realtime_hub.lsn import Position
 from realtime_hub.node.membership import Membership
+from realtime_hub.wire.broadcast import Broadcast
 from tests.hub.parts import SetAuthorizer, SetOracle, make_table, row
 
 LLAMADAS: dict[str, Any] = {"event": "*", "schema": "public", "table": "llamadas"}
@@ -78,6 +82,53 @@ class Names:
         return Identity(role, f'{{"sub":"{subject}"}}', subject, expires_at)
 
 
+class SetPolicies:
+    """What each subject may do in private topics; everything, where nothing is set. Answers
+    can be held back, and the database can be away."""
+
+    def __init__(self) -> None:
+        self.reads: dict[str, ChannelRights] = {}
+        self.writes: dict[tuple[str, Extension], bool] = {}
+        self.asked: list[tuple[str, str, str]] = []
+        self.forgotten: list[tuple[str, str]] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.away = False
+
+    async def readable(self, identity: Identity, topic: str) -> ChannelRights:
+        await self._ask(identity, topic, "read")
+        return self.reads.get(identity.subject, ChannelRights(broadcast=True, presence=True))
+
+    async def writable(self, identity: Identity, topic: str, extension: Extension) -> bool:
+        await self._ask(identity, topic, extension)
+        return self.writes.get((identity.subject, extension), True)
+
+    def forget(self, identity: Identity, topic: str) -> None:
+        self.forgotten.append((identity.subject, topic))
+
+    async def _ask(self, identity: Identity, topic: str, what: str) -> None:
+        self.asked.append((identity.subject, topic, what))
+        await self.open.wait()
+        if self.away:
+            raise DatabaseUnreachableError("no connection to 10.0.0.1")
+
+
+class SetMessages:
+    """Kept messages that a test sets; it can be slow to read them."""
+
+    def __init__(self) -> None:
+        self.messages: list[Broadcast] = []
+        self.asked: list[tuple[str, float, int]] = []
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def replay(self, topic: str, since: float, limit: int) -> list[Broadcast]:
+        self.asked.append((topic, since, limit))
+        found = self.messages[-limit:]
+        await self.open.wait()
+        return found
+
+
 class Stand:
     """The gateway and all that stands behind it."""
 
@@ -97,10 +148,23 @@ class Stand:
             lambda: self.state,
             self._stats,
             self.metrics,
+            self._rooms(settings),
             routes=routes,
         )
         self.port = 0
         self._numbers = itertools.count(1)
+
+    def _rooms(self, settings: GatewaySettings) -> RoomServices:
+        self.rooms = Rooms(LocalBus(), asyncio.get_running_loop())
+        self.policies, self.kept = SetPolicies(), SetMessages()
+        return RoomServices(
+            self.rooms,
+            self.policies,
+            self.kept,
+            SharedLimits(settings),
+            ready=lambda: self.state is SourceState.STREAMING,
+            held_limit=settings.max_queued_bytes,
+        )
 
     @property
     def url(self) -> str:

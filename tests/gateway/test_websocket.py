@@ -16,7 +16,7 @@ from realtime_hub.gateway.limits import CloseCode, GatewaySettings
 from realtime_hub.hub.listeners import Gap
 from realtime_hub.hub.ports import SourceState
 from tests.gateway.parts import CITAS, LLAMADAS, OTRA, Stand, standing
-from tests.support.client import PATHS, RealtimeClient, push_broadcast
+from tests.support.client import PATHS, RealtimeClient
 
 BOTH = pytest.mark.parametrize("version", ["1.0.0", "2.0.0"])
 
@@ -255,14 +255,6 @@ async def test_a_malformed_frame_is_dropped_and_the_connection_stays(
     await client.socket.send_bytes(b"\x03")
     assert (await client.heartbeat()).payload["status"] == "ok"
     assert stand.metrics.frames_malformed == 2
-
-
-async def test_a_binary_broadcast_is_refused_with_its_refs(client: RealtimeClient) -> None:
-    channel = await client.join("room")
-    push = push_broadcast(channel.topic, "e", {"x": 1}, join_ref=channel.join_ref, ref="77")
-    await client.socket.send_bytes(push)
-    reply = await channel.wait(lambda frame: frame.ref == "77")
-    assert reply.payload["response"]["reason"] == "NotServed: broadcast is not served here"
 
 
 # Tokens
@@ -539,19 +531,6 @@ async def test_statistics_are_for_the_service_role(stand: Stand, client: Realtim
     assert stats["listeners"] == {"public.llamadas": 1}
     assert stats["gateway"]["joins"] == 1
     assert (await get(f"{stand.url}/api/stats", apikey="service_role"))[0] == 200
-
-
-@pytest.mark.parametrize("path", ["/api/broadcast", "/realtime/v1/api/broadcast/room/events/e"])
-async def test_a_broadcast_over_http_is_refused_in_words(stand: Stand, path: str) -> None:
-    async with aiohttp.ClientSession() as http:
-        async with http.post(stand.url + path, json={"messages": []}) as answer:
-            assert answer.status == 501
-            assert await answer.json() == {
-                "error": "NotServed: broadcast over HTTP is not served here"
-            }
-        async with http.options(stand.url + path) as answer:
-            assert answer.status == 204
-            assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
 
 async def test_a_page_can_be_added() -> None:

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from realtime_hub.bus.local import LocalBus
-from realtime_hub.changes import Change, Column, Kind, Table, TableName, Value
+from realtime_hub.changes import Change, Column, Kind, Table, Value
 from realtime_hub.hub.posts import Post, RoomName, Said
 from realtime_hub.hub.rooms import Rooms
 from realtime_hub.lsn import Position
@@ -96,7 +96,10 @@ def test_other_rows_say_nothing(bus: Kept, reader: MessageReader, change: Change
 
 
 def test_rows_come_under_the_names_of_partitions_too() -> None:
-    names = ["messages", "messages_2026_01_01"]
-    assert all(is_message_table(TableName("realtime", name)) for name in names)
-    assert not is_message_table(TableName("public", "messages"))
-    assert not is_message_table(TableName("realtime", "subscription"))
+    def named(schema: str, name: str) -> Table:
+        return Table(1, schema, name, (), {})
+
+    assert is_message_table(named("realtime", "messages"))
+    assert is_message_table(named("realtime", "messages_2026_01_01"))
+    assert not is_message_table(named("public", "messages"))
+    assert not is_message_table(named("realtime", "subscription"))

@@ -14,7 +14,6 @@ from realtime_hub.wire.phoenix import (
     Opcode,
     Version,
     decode,
-    decode_binary,
     encode,
     push_affixes,
     websocket_frame,
@@ -95,43 +94,6 @@ def test_of_duplicate_keys_the_last_counts() -> None:
 def test_text_that_is_not_utf8_is_a_frame_error() -> None:
     with pytest.raises(FrameError):
         decode(b'[null,"1","\xff","heartbeat",{}]', Version.V2)
-
-
-def test_a_broadcast_of_supabase_js_is_read_from_its_binary_frame() -> None:
-    frame = bytes((3, 1, 1, 15, 1, 0, 1)) + '67realtime:room:1e{"x":"ñ"}'.encode()
-    payload = {"type": "broadcast", "event": "e", "payload": {"x": "ñ"}}
-    expected = Message("6", "7", "realtime:room:1", "broadcast", payload)
-    assert decode_binary(frame, Version.V2) == expected
-
-
-def test_a_raw_binary_broadcast_keeps_its_bytes() -> None:
-    frame = bytes((3, 0, 0, 10, 1, 2, 0)) + b"realtime:re{}\xff\x00"
-    message = decode_binary(frame, Version.V2)
-    assert (message.join_ref, message.ref) == (None, None)
-    assert message.payload["payload"] == b"\xff\x00"
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        b"",
-        b"\x03",
-        b"\x03\x01\x01",
-        b"\x03\xff\xff\xff\xff\xff\x01short",
-        b"\x03\x01\x01\x0f\x01\x00\x0167realtime:room:1e{",
-        b"\x03\x00\x00\x01\x01\x00\x00\xffe",
-        b"\x04\x01\x01\x00\x00\x00\x00te",
-        b"\x03\x00\x00\x01\x01\x00\x02te",
-    ],
-)
-def test_a_broken_binary_frame_is_a_frame_error(frame: bytes) -> None:
-    with pytest.raises(FrameError):
-        decode_binary(frame, Version.V2)
-
-
-def test_version_1_has_no_binary_frames() -> None:
-    with pytest.raises(FrameError, match=r"2\.0\.0"):
-        decode_binary(bytes((3, 1, 1, 15, 1, 0, 1)), Version.V1)
 
 
 def parsed(frame: bytes) -> dict[str, Any]:

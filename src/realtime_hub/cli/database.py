@@ -15,6 +15,8 @@ from rich.table import Table
 from realtime_hub.cli.running import run
 from realtime_hub.errors import SettingsError
 from realtime_hub.ops import doctor, init
+from realtime_hub.ops.messages import plan as plan_messages
+from realtime_hub.ops.messages import removal
 
 _COLOURS: Final = {"ok": "green", "warning": "yellow", "failure": "red"}
 _URL_VARIABLES: Final = ["REALTIME_HUB_DATABASE_URL", "DATABASE_URL"]
@@ -64,6 +66,16 @@ def init_command(
     roles: Annotated[
         bool, typer.Option(help="Also make Supabase's roles and auth functions.")
     ] = False,
+    messages: Annotated[
+        bool,
+        typer.Option(help="Make realtime.messages and realtime.send, unless they exist."),
+    ] = True,
+    uninstall: Annotated[
+        bool,
+        typer.Option(
+            "--uninstall", help="Remove realtime.messages and its functions, if they are ours."
+        ),
+    ] = False,
     apply: Annotated[
         bool, typer.Option("--apply", help="Run the SQL instead of showing it.")
     ] = False,
@@ -72,7 +84,11 @@ def init_command(
 
     Example: `realtime-hub init llamadas prospectos --apply`
     """
-    steps = init.plan(publication, tables or (), roles=roles)
+    if uninstall:
+        steps = removal()
+    else:
+        steps = init.plan(publication, tables or (), roles=roles)
+        steps += plan_messages(publication) if messages else []
     if not apply:
         print(init.script(steps))  # noqa: T201
         print("-- nothing was changed; run it with --apply", file=sys.stderr)  # noqa: T201

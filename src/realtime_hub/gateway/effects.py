@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from realtime_hub.gateway.limits import CloseCode
+from realtime_hub.wire.broadcast import Broadcast
 from realtime_hub.wire.joins import JoinRequest
 
 
@@ -64,4 +65,38 @@ class Close:
     reason: str
 
 
-Effect: TypeAlias = Send | StartJoin | Release | StartVerify | LeaveChannel | Close
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Say a broadcast in the topic's room; done is the frame that answers then, if one is due.
+
+    In a private room only if the policies allow it, else nothing happens and nobody is told.
+    """
+
+    topic: str
+    broadcast: Broadcast
+    done: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Show the channel in the topic's room with this content, a JSON object.
+
+    done and refused: the frames that answer, as the policies of a private room decide.
+    """
+
+    topic: str
+    content: bytes
+    done: bytes
+    refused: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Untrack:
+    """Show the channel no longer."""
+
+    topic: str
+
+
+Effect: TypeAlias = (
+    Send | StartJoin | Release | StartVerify | LeaveChannel | Close | Publish | Track | Untrack
+)

@@ -14,16 +14,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from realtime_hub.errors import (
-    NotServedError,
-    TokenError,
-    TokenExpiredError,
-    TokenMissingError,
-)
+from realtime_hub.errors import TokenError, TokenExpiredError, TokenMissingError
 from realtime_hub.gateway.limits import CloseCode, GatewaySettings
 from realtime_hub.gateway.metrics import GatewayMetrics, GatewaySnapshot
 from realtime_hub.gateway.outbox import Flusher
 from realtime_hub.gateway.ports import Admission, TokenVerifier
+from realtime_hub.gateway.rest import BroadcastApi, token_of
+from realtime_hub.gateway.seats import RoomServices
 from realtime_hub.gateway.websocket import Connection, Services
 from realtime_hub.hub.ports import SourceState
 from realtime_hub.identity import Identity
@@ -37,11 +34,6 @@ STATS_ROLE: Final = "service_role"
 
 _BACKLOG: Final = 4_096
 _MAX_HEAD: Final = 32_768  # a token of some kilobytes stands in the request line
-_CORS: Final = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Headers": "authorization, apikey, content-type, x-client-info",
-    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
-}
 
 
 class Gateway:
@@ -59,6 +51,7 @@ class Gateway:
         source_state: Callable[[], SourceState],
         stats: Callable[[], Mapping[str, Any]],
         metrics: GatewayMetrics,
+        rooms: RoomServices,
         *,
         routes: Sequence[web.AbstractRouteDef] = (),
     ) -> None:
@@ -68,6 +61,7 @@ class Gateway:
         self._source_state = source_state
         self._stats = stats
         self._metrics = metrics
+        self._rooms = rooms
         self._routes = routes
         self._connections: set[Connection] = set()
         self._open = 0  # connections, and handshakes that may become some
@@ -77,14 +71,17 @@ class Gateway:
         self._runner: web.AppRunner | None = None
         self._services: Services | None = None
         self._sweeper: asyncio.Task[None] | None = None
+        self._rechecker: asyncio.Task[None] | None = None
         metrics.snapshot = self.snapshot
+        metrics.limits = rooms.limits.reached
+        metrics.rooms = rooms.rooms.statistics
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port, which the system chooses if `port` is 0."""
         loop = asyncio.get_running_loop()
         flusher = Flusher(loop, self._metrics.outbox, after_flush=self._flushed)
         self._services = Services(
-            self._settings, self._membership, self._tokens, self._metrics, flusher
+            self._settings, self._membership, self._tokens, self._metrics, flusher, self._rooms
         )
         self._runner = web.AppRunner(
             self._application(),
@@ -104,6 +101,7 @@ class Gateway:
 
         self._server = await loop.create_server(greet, host, port, backlog=_BACKLOG)
         self._sweeper = loop.create_task(self._sweep())
+        self._rechecker = loop.create_task(self._recheck())
         bound: int = self._server.sockets[0].getsockname()[1]
         log.info("gateway_listening", host=host, port=bound)
         return bound
@@ -116,8 +114,9 @@ class Gateway:
         self._draining = True
         if self._server is not None:
             self._server.close()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for task in (self._sweeper, self._rechecker):
+            if task is not None:
+                task.cancel()
         connections = list(self._connections)
         for connection in connections:
             connection.drain()
@@ -138,7 +137,10 @@ class Gateway:
     # Application
 
     def _application(self) -> web.Application:
-        app = web.Application(middlewares=[self._arrived])
+        app = web.Application(
+            middlewares=[self._arrived], client_max_size=self._settings.max_frame_bytes
+        )
+        broadcasts = BroadcastApi(self._settings, self._tokens, self._rooms)
         for path in SOCKET_PATHS:
             app.router.add_get(path, self._websocket)
         app.router.add_get("/healthz", self._healthz)
@@ -146,10 +148,7 @@ class Gateway:
         app.router.add_get("/metrics", self._scrape)
         for prefix in API_PREFIXES:
             app.router.add_get(f"{prefix}/stats", self._statistics)
-            app.router.add_route("*", f"{prefix}/broadcast", _no_broadcast)
-            app.router.add_route(
-                "*", f"{prefix}/broadcast/{{topic}}/events/{{event}}", _no_broadcast
-            )
+            broadcasts.add_to(app, prefix)
         app.add_routes(self._routes)
         return app
 
@@ -174,6 +173,13 @@ class Gateway:
                 if now - since > settings.handshake_timeout:
                     del self._greetings[handler]
                     handler.force_close()
+
+    async def _recheck(self) -> None:
+        """Ask the policies of private channels again, now and then; runs until cancelled."""
+        while True:
+            await asyncio.sleep(self._settings.channel_policy_ttl)
+            for connection in list(self._connections):
+                await connection.seats.recheck()
 
     # WebSocket
 
@@ -269,10 +275,8 @@ class Gateway:
 
     async def _statistics(self, request: web.Request) -> web.Response:
         """Connections, channels, counters and what the hub adds, for the service role."""
-        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-        token = bearer if scheme.lower() == "bearer" else request.headers.get("apikey", "")
         try:
-            identity = await self._verify(token.strip())
+            identity = await self._verify(token_of(request))
         except TokenError as error:
             return _json({"message": str(error)}, status=401)
         if identity.role != STATS_ROLE:
@@ -288,14 +292,6 @@ class Gateway:
                 **self._stats(),
             }
         )
-
-
-async def _no_broadcast(request: web.Request) -> web.Response:
-    """501 rather than 404, which clients read as a server that is too old."""
-    if request.method == "OPTIONS":
-        return web.Response(status=204, headers=_CORS)
-    error = NotServedError("broadcast over HTTP")
-    return _json({"error": f"{error.code}: {error}"}, status=501, headers=_CORS)
 
 
 def _json(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-JOIN_WINDOW: Final = 60.0  # seconds over which the join rate is averaged
+WINDOW: Final = 60.0  # seconds over which rates are averaged
 
 
 class CloseCode(IntEnum):
@@ -26,8 +26,11 @@ class CloseCode(IntEnum):
 class GatewaySettings:
     """Limits of the gateway. Sizes in bytes, times in seconds.
 
-    max_joins_per_second: of one connection, averaged over a minute. max_queued_bytes: what may
-    wait for one socket before it is closed as too slow. idle_timeout: without an inbound frame.
+    max_joins_per_second, max_messages_per_second: of one connection, averaged over a minute, as
+    are those of all connections (`_overall`, and max_presence_per_second). A channel may call
+    presence max_presence_calls times in presence_call_window. channel_policy_ttl: after which
+    the policies of private channels are asked again. max_queued_bytes: what may wait for one
+    socket before it is closed as too slow. idle_timeout: without an inbound frame.
     handshake_timeout: until the first request of a TCP connection is complete.
     allowed_origins: exact values of the Origin header, in lower case; None for any.
     """
@@ -35,6 +38,15 @@ class GatewaySettings:
     max_connections: int = 10_000
     max_channels_per_connection: int = 100
     max_joins_per_second: int = 100
+    max_joins_per_second_overall: int = 2_500
+    max_messages_per_second: int = 100
+    max_messages_per_second_overall: int = 2_500
+    max_presence_per_second: int = 1_000
+    max_presence_calls: int = 5
+    presence_call_window: float = 30.0
+    max_broadcast_bytes: int = 3_000_500
+    private_only: bool = False
+    channel_policy_ttl: float = 300.0
     max_bindings_per_channel: int = 100
     max_frame_bytes: int = 5_000_000
     max_queued_bytes: int = 4 * 1024 * 1024
@@ -51,21 +63,54 @@ class GatewaySettings:
 
 
 class RateWindow:
-    """Counts events in a sliding window. Times come from the caller and never go back."""
+    """Counts events in a sliding window, in steps of a second at the most.
 
-    __slots__ = ("_limit", "_times", "_window")
+    Times come from the caller and never go back.
+    """
 
-    def __init__(self, per_second: float, window: float = JOIN_WINDOW) -> None:
+    __slots__ = ("_counts", "_limit", "_step", "_total", "_window")
+
+    def __init__(self, per_second: float, window: float = WINDOW) -> None:
         self._limit = int(per_second * window)
         self._window = window
-        self._times: deque[float] = deque()
+        self._step = min(1.0, window / 10)
+        self._counts: deque[tuple[float, int]] = deque()  # when a step began, events in it
+        self._total = 0
 
-    def allow(self, now: float) -> bool:
-        """Count an event unless it is one too many."""
-        times, start = self._times, now - self._window
-        while times and times[0] <= start:
-            times.popleft()
-        if len(times) >= self._limit:
+    def allow(self, now: float, events: int = 1) -> bool:
+        """Count events unless they are too many."""
+        self._forget(now)
+        if self._total + events > self._limit:
             return False
-        times.append(now)
+        counts = self._counts
+        if counts and now - counts[-1][0] < self._step:
+            begun, count = counts.pop()
+            counts.append((begun, count + events))
+        else:
+            counts.append((now, events))
+        self._total += events
         return True
+
+    def rate(self, now: float) -> float:
+        """Events a second, averaged over the window."""
+        self._forget(now)
+        return self._total / self._window
+
+    def _forget(self, now: float) -> None:
+        counts, start = self._counts, now - self._window
+        while counts and counts[0][0] <= start:
+            self._total -= counts.popleft()[1]
+
+
+class SharedLimits:
+    """What all connections of a gateway may take together.
+
+    reached: how often each limit was met, by the code that docs/errors.md lists; of single
+    connections too.
+    """
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self.joins = RateWindow(settings.max_joins_per_second_overall)
+        self.messages = RateWindow(settings.max_messages_per_second_overall)
+        self.presence = RateWindow(settings.max_presence_per_second)
+        self.reached: Counter[str] = Counter()

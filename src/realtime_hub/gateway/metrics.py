@@ -21,6 +21,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from realtime_hub.gateway.outbox import OutboxStatistics
+from realtime_hub.hub.rooms import RoomStatistics
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
@@ -63,7 +64,7 @@ class GatewayMetrics(Collector):
     """All of the gateway's metrics, registered in the registry that is passed in.
 
     outbox: filled by the Flusher. joins: by outcome code, "ok" among them. refusals: of single
-    bindings, by code. handshakes: by HTTP status.
+    bindings, by code. handshakes: by HTTP status. limits and rooms: replaced by those that count.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -76,6 +77,8 @@ class GatewayMetrics(Collector):
         self.refusals: Counter[str] = Counter()
         self.handshakes: Counter[str] = Counter()
         self.latency = LatencyHistogram()
+        self.limits: Counter[str] = Counter()
+        self.rooms = RoomStatistics()
         self.snapshot: Callable[[], GatewaySnapshot] = GatewaySnapshot
         self._commit_times: list[int] = []
         registry.register(self)
@@ -107,10 +110,14 @@ class GatewayMetrics(Collector):
             "joins": self.joins["ok"],
             "joins_refused": self.joins.total() - self.joins["ok"],
             "bindings_refused": self.refusals.total(),
+            "broadcasts": self.rooms.broadcasts,
+            "broadcast_deliveries": self.rooms.deliveries,
+            "presence_diffs": self.rooms.diffs,
+            "limits_reached": self.limits.total(),
         }
 
     def collect(self) -> Iterator[Metric]:
-        now = self.snapshot()
+        now, rooms = self.snapshot(), self.rooms
         yield _gauge("connections", "Open WebSocket connections", now.connections)
         yield _gauge("channels", "Channels joined or being joined", now.channels)
         yield _gauge("queued_bytes", "Bytes that clients have not read yet", now.queued_bytes)
@@ -122,8 +129,18 @@ class GatewayMetrics(Collector):
             ("frames_received", "WebSocket frames received", self.frames_received),
             ("frames_malformed", "Frames dropped as malformed", self.frames_malformed),
             ("gaps_announced", "Gaps announced to channels", self.gaps),
+            ("broadcasts", "Broadcasts taken, from wherever", rooms.broadcasts),
+            ("broadcast_deliveries", "Broadcasts handed to channels", rooms.deliveries),
+            ("broadcasts_unsuited", "Broadcasts without a form for a version", rooms.unsuited),
+            ("presence_diffs", "Presence diffs made", rooms.diffs),
+            (
+                "presence_deliveries",
+                "Presence diffs handed to channels",
+                rooms.diff_deliveries,
+            ),
         ):
             yield CounterMetricFamily(_full(name), text, value=value)
+        yield _by_label("limits_reached", "Limits of rooms reached by code", "code", self.limits)
         yield _by_label("joins", "Channel joins by outcome", "code", self.joins)
         yield _by_label("bindings_refused", "Bindings refused by code", "code", self.refusals)
         yield _by_label("handshakes", "Handshakes by HTTP status", "status", self.handshakes)

@@ -18,7 +18,9 @@ from typing import Any, Final, TypeAlias
 from realtime_hub.errors import (
     JoinError,
     NotServedError,
+    PrivateOnlyError,
     RealtimeHubError,
+    RoomLimitError,
     SubscriptionError,
     TokenError,
     TokenExpiredError,
@@ -35,8 +37,10 @@ from realtime_hub.gateway.effects import (
     StartJoin,
     StartVerify,
 )
-from realtime_hub.gateway.limits import CloseCode, GatewaySettings, RateWindow
+from realtime_hub.gateway.limits import CloseCode, GatewaySettings, RateWindow, SharedLimits
+from realtime_hub.gateway.talk import Talk
 from realtime_hub.wire import joins, phoenix
+from realtime_hub.wire.broadcast import EVENT, Broadcast, Push, from_payload
 from realtime_hub.wire.joins import JoinRequest
 from realtime_hub.wire.phoenix import Message, Version
 
@@ -64,6 +68,7 @@ class Event(Enum):
     TOKEN_REFUSED = "token refused"  # noqa: S105
     FAILED = "failed"
     EXPIRED = "expired"
+    SHUT = "shut"
 
 
 TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
@@ -81,6 +86,7 @@ TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
     (State.JOINED, Event.TOKEN_REFUSED): State.LEFT,
     (State.JOINED, Event.FAILED): State.LEFT,
     (State.JOINED, Event.EXPIRED): State.LEFT,
+    (State.JOINED, Event.SHUT): State.LEFT,
 }
 
 
@@ -105,21 +111,32 @@ class _Channel:
     next_token: str | None = field(default=None, repr=False)
     expires_at: float = float("inf")
     told: frozenset[str] = frozenset()
+    presence_calls: RateWindow | None = None
 
 
 class Session:
     """One connection.
 
-    token: what the connection was opened with; joins that bring none use it. Expiry times are
+    token: what the connection was opened with; joins that bring none use it. shared: what this
+    connection takes its part of. Expiry times are
     seconds since the Unix epoch, as in a token's `exp`; messages come with a monotonic time.
     """
 
-    def __init__(self, version: Version, settings: GatewaySettings, *, token: str) -> None:
+    def __init__(
+        self,
+        version: Version,
+        settings: GatewaySettings,
+        *,
+        token: str,
+        shared: SharedLimits | None = None,
+    ) -> None:
         self._version = version
         self._settings = settings
         self._token = token
         self._channels: dict[str, _Channel] = {}
         self._joins = RateWindow(settings.max_joins_per_second)
+        self._shared = SharedLimits(settings) if shared is None else shared
+        self._room = Talk(version, settings, self._shared)
         self._attempts = 0
 
     @property
@@ -129,6 +146,10 @@ class Session:
     def state(self, topic: str) -> State:
         channel = self._channels.get(topic)
         return State.LEFT if channel is None else channel.state
+
+    def join_ref(self, topic: str) -> str | None:
+        """Of the topic's last join: pushes that belong to that instance carry it."""
+        return self._channels[topic].join_ref
 
     def request(self, topic: str) -> JoinRequest:
         """What the topic's last join asked for."""
@@ -151,18 +172,19 @@ class Session:
         match message.event:
             case "access_token":
                 return self._take_token(channel, message.payload.get("access_token"))
-            case "presence" if _is_untrack(message):
-                return [self._reply(message, joins.ok_reply())]
-            case "broadcast" | "presence" as feature:
-                return [self._refuse(message, NotServedError(feature))]
+            case "broadcast":
+                return self._talk(channel, message, from_payload(message.payload), now)
+            case "presence":
+                return self._talk(channel, message, None, now)
         return [self._refuse(message, NotServedError("this event"))]
 
     def _join(self, message: Message, now: float) -> list[Effect]:
         topic = message.topic
         if not topic.startswith(joins.TOPIC_PREFIX):
             return [self._reply(message, joins.error_reply("unmatched topic"))]
-        if not self._joins.allow(now):
+        if not (self._joins.allow(now) and self._shared.joins.allow(now)):
             error = TooManyJoinsError(self._settings.max_joins_per_second)
+            self._shared.reached[error.code] += 1
             return [self._refuse(message, error), Close(CloseCode.GOING_AWAY, str(error))]
         try:
             request = self._request(message)
@@ -182,9 +204,12 @@ class Session:
         limit = settings.max_channels_per_connection
         if topic not in self._channels and len(self._channels) >= limit:
             raise TooManyChannelsError(limit)
-        return joins.parse_join(
+        request = joins.parse_join(
             topic, message.payload, max_bindings=settings.max_bindings_per_channel
         )
+        if settings.private_only and not request.private:
+            raise PrivateOnlyError
+        return request
 
     def _leave(self, message: Message) -> list[Effect]:
         reply = self._reply(message, joins.ok_reply())
@@ -206,6 +231,40 @@ class Session:
         if channel.state is State.JOINING:
             return []  # its turn comes when the join has ended
         return [self._verify(channel, token)]
+
+    # Rooms
+
+    def receive_push(self, push: Push, now: float) -> list[Effect]:
+        """Take a broadcast that came as a binary frame; `now` is monotonic."""
+        message = Message(push.join_ref, push.ref, push.topic, EVENT, {})
+        channel = self._channels.get(push.topic)
+        if channel is None:
+            return [self._reply(message, joins.error_reply("unmatched topic"))]
+        return self._talk(channel, message, push.broadcast, now)
+
+    def _talk(
+        self, channel: _Channel, message: Message, broadcast: Broadcast | None, now: float
+    ) -> list[Effect]:
+        """A broadcast, or a call of presence."""
+        if channel.state is not State.JOINED:
+            return [self._reply(message, joins.error_reply("unmatched topic"))]
+        try:
+            if broadcast is not None:
+                ack = channel.request.broadcast_ack
+                return self._room.broadcast(message, broadcast, now, ack=ack)
+            if channel.presence_calls is None:
+                channel.presence_calls = self._room.new_presence_window()
+            return self._room.presence(message, channel.presence_calls, now)
+        except RoomLimitError as error:
+            self._shared.reached[error.code] += 1
+            return self._end_with_reason(channel, Event.SHUT, str(error))
+
+    def shut(self, topic: str, reason: str) -> list[Effect]:
+        """The channel is over for good, and its client is told why."""
+        channel = self._channels.get(topic)
+        if channel is None or (channel.state, Event.SHUT) not in TRANSITIONS:
+            return []
+        return self._end_with_reason(channel, Event.SHUT, reason)
 
     # Outcomes
 
@@ -380,8 +439,3 @@ def _says_nothing(token: str | None) -> bool:
 
 def _text(request: JoinRequest) -> str:
     return request.access_token or ""
-
-
-def _is_untrack(message: Message) -> bool:
-    event = message.payload.get("event")
-    return isinstance(event, str) and event.lower() == "untrack"

@@ -12,8 +12,10 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from realtime_hub.errors import (
+    ChannelPolicyError,
     DatabaseUnreachableError,
     FrameError,
+    JoinError,
     ProjectUnreachableError,
     TokenError,
     TokenExpiredError,
@@ -23,19 +25,24 @@ from realtime_hub.gateway.effects import (
     Close,
     Effect,
     LeaveChannel,
+    Publish,
     Release,
     Send,
     StartJoin,
     StartVerify,
+    Track,
+    Untrack,
 )
 from realtime_hub.gateway.limits import CloseCode, GatewaySettings
 from realtime_hub.gateway.metrics import GatewayMetrics
 from realtime_hub.gateway.outbox import Flusher, Outbox
 from realtime_hub.gateway.ports import Admission, TokenVerifier
+from realtime_hub.gateway.seats import RoomServices, Seats
 from realtime_hub.gateway.session import Refusals, Session
 from realtime_hub.identity import Identity
+from realtime_hub.wire.broadcast import decode_push
 from realtime_hub.wire.joins import JoinRequest
-from realtime_hub.wire.phoenix import Opcode, Version, decode, decode_binary, websocket_frame
+from realtime_hub.wire.phoenix import Opcode, Version, decode, websocket_frame
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +61,7 @@ class Services:
     tokens: TokenVerifier
     metrics: GatewayMetrics
     flusher: Flusher
+    rooms: RoomServices
 
 
 class Connection:
@@ -79,13 +87,16 @@ class Connection:
         self._version = version
         self._loop = asyncio.get_running_loop()
         self._verified = (token, identity)
-        self._session = Session(version, services.settings, token=token)
+        self._session = Session(
+            version, services.settings, token=token, shared=services.rooms.limits
+        )
         self._outbox = Outbox(
             transport,
             services.flusher,
             limit=services.settings.max_queued_bytes,
             on_overflow=self._too_slow,
         )
+        self.seats = Seats(services.rooms, version, self._outbox, end=self._shut_channel)
         self._channels: dict[str, RemoteChannel] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._closing: asyncio.Task[None] | None = None
@@ -140,15 +151,18 @@ class Connection:
     def _take(self, data: bytes, *, binary: bool) -> None:
         metrics = self._services.metrics
         metrics.frames_received += 1
-        read = decode_binary if binary else decode
+        session, now = self._session, self._loop.time()
         try:
-            message = read(data, self._version)
+            if binary:
+                effects = session.receive_push(decode_push(data, self._version), now)
+            else:
+                effects = session.receive(decode(data, self._version), now)
         except FrameError as error:
             # Dropped, as the real server does; the connection stays.
             metrics.frames_malformed += 1
             log.debug("frame_dropped", reason=error.reason)
             return
-        self._apply(self._session.receive(message, self._loop.time()))
+        self._apply(effects)
 
     # Effects
 
@@ -162,6 +176,9 @@ class Connection:
                     self._start(effect, self._join(effect))
                 case Release(topic):
                     self._channels[topic].release()
+                    self.seats.release(topic, self._session.join_ref(topic))
+                case Publish() | Track() | Untrack():
+                    self.seats.perform(effect, self._session.join_ref(effect.topic))
                 case StartVerify():
                     self._start(effect, self._verify(effect))
                 case LeaveChannel(topic):
@@ -170,7 +187,11 @@ class Connection:
                     self.close(code, reason)
 
     def _prepare(self, topic: str, request: JoinRequest) -> None:
-        """A re-join keeps its channel, so that it misses nothing, unless frames change shape."""
+        """A re-join keeps its channel, so that it misses nothing, unless frames change shape.
+
+        In its room it is somebody new.
+        """
+        self.seats.leave(topic)
         channel = self._channels.get(topic)
         if channel is not None and channel.legacy != request.legacy:
             self._leave(topic)
@@ -222,8 +243,9 @@ class Connection:
         channel = self._channels[effect.topic]
         try:
             identity = await self._identify(effect.token)
+            await self.seats.admit(effect.topic, identity, effect.request)
             refusals = await self._admit(channel, identity, effect.request)
-        except TokenError as error:
+        except (TokenError, JoinError) as error:
             metrics.joins[error.code] += 1
             self._conclude(session.join_refused(effect.topic, effect.attempt, error))
         except DatabaseUnreachableError as error:
@@ -242,11 +264,12 @@ class Connection:
         request = session.request(effect.topic)
         try:
             identity = await self._identify(effect.token)
+            await self.seats.reauthorize(effect.topic, identity)
             channel.identity = identity
             outcomes = await membership.reauthorize(channel) if hub_bindings(request) else []
         except TokenError as error:
             self._conclude(session.token_refused(effect.topic, effect.attempt, error))
-        except DatabaseUnreachableError as error:
+        except (ChannelPolicyError, DatabaseUnreachableError) as error:
             log.warning("token_change_failed", topic=effect.topic, code=error.code)
             self._fail(effect)
         else:
@@ -304,10 +327,14 @@ class Connection:
         task = self._tasks.pop(topic, None)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
+        self.seats.leave(topic)
         channel = self._channels.pop(topic, None)
         if channel is not None:
             channel.mute()
             self._services.membership.leave(channel)
+
+    def _shut_channel(self, topic: str, reason: str) -> None:
+        self._conclude(self._session.shut(topic, reason))
 
     def _too_slow(self) -> None:
         log.info("client_too_slow", queued=self._transport.get_write_buffer_size())

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from realtime_hub.changes import Change, Kind, TableName, Value
+from realtime_hub.changes import Change, Kind, Table, Value
 from realtime_hub.hub.posts import RoomName
 from realtime_hub.hub.rooms import Rooms
 from realtime_hub.postgres.messages import kept_broadcast
@@ -17,12 +17,13 @@ log = structlog.get_logger(__name__)
 
 _SCHEMA: Final = "realtime"
 _TABLE: Final = "messages"
+_PARTITION: Final = "messages_"
 
 
-def is_message_table(name: TableName) -> bool:
+def is_message_table(table: Table) -> bool:
     """`realtime.messages`, or one of its partitions, under whose names rows may come."""
-    table = name.name
-    return name.schema == _SCHEMA and (table == _TABLE or table.startswith(f"{_TABLE}_"))
+    name = table.name
+    return table.schema == _SCHEMA and (name == _TABLE or name.startswith(_PARTITION))
 
 
 @dataclass(slots=True)

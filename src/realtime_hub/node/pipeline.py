@@ -16,6 +16,7 @@ from realtime_hub.errors import DatabaseUnreachableError
 from realtime_hub.hub.dispatch import Dispatcher
 from realtime_hub.hub.ports import Authorizer, Batch, ChangeLog, Source
 from realtime_hub.lsn import Position
+from realtime_hub.node.messages import MessageReader, is_message_table
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +34,10 @@ class PipelineStatistics:
 
 
 class Pipeline:
-    """Moves changes from the source to the log and the dispatcher, and confirms them."""
+    """Moves changes from the source to the log and the dispatcher, and confirms them.
+
+    messages: takes what the database broadcasts; without it those are changes like others.
+    """
 
     def __init__(
         self,
@@ -41,11 +45,13 @@ class Pipeline:
         changelog: ChangeLog,
         authorizer: Authorizer,
         dispatcher: Dispatcher,
+        messages: MessageReader | None = None,
     ) -> None:
         self._source = source
         self._log = changelog
         self._authorizer = authorizer
         self._dispatcher = dispatcher
+        self._messages = messages
         self._tables: dict[TableName, Table] = {}
         # What is kept from before a restart was delivered, or is read from the log on resume.
         self._last: Position | None = changelog.head
@@ -67,7 +73,7 @@ class Pipeline:
             await self._log.room()
 
     async def _take(self, batch: Batch) -> None:
-        fresh = self._fresh(batch)
+        fresh = self._without_messages(self._fresh(batch))
         self._log.append(fresh)
         for table in self._changed_tables(fresh):
             await self._prepare(table)
@@ -88,6 +94,19 @@ class Pipeline:
         self._last = max(last, self._last)
         self.statistics.repeated += len(batch.changes) - len(changes)
         return Batch(changes, batch.confirmable)
+
+    def _without_messages(self, batch: Batch) -> Batch:
+        """The batch without broadcasts from the database, which are said now: they are not kept
+        as changes, and nobody subscribes to them."""
+        if self._messages is None:
+            return batch
+        messages = [c for c in batch.changes if is_message_table(c.table)]
+        if not messages:
+            return batch
+        for change in messages:
+            self._messages.take(change)
+        rest = [c for c in batch.changes if not is_message_table(c.table)]
+        return Batch(rest, batch.confirmable)
 
     def _changed_tables(self, batch: Batch) -> list[Table]:
         changed = []

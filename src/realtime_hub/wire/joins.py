@@ -27,6 +27,7 @@ TOPIC_PREFIX: Final = "realtime:"
 
 _ECHOED: Final[tuple[str, ...]] = ("event", "schema", "table", "filter", "select")
 _ID_BITS: Final = 27  # what the real server's ids have; safe in every client's integers
+_LATEST: Final = 4_102_444_800_000  # milliseconds; the year 2100
 _SHOWN: Final = 200  # characters of a client's text that a refusal repeats
 _SHOWN_REASON: Final = 600
 
@@ -63,6 +64,16 @@ class RequestedBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """Which kept messages come with the join. since: Unix time in seconds. valid: the client
+    gave numbers."""
+
+    since: float = 0.0
+    limit: int = 25
+    valid: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class JoinRequest:
     """A parsed `phx_join` payload.
 
@@ -75,6 +86,8 @@ class JoinRequest:
     access_token: str | None = field(default=None, repr=False)
     broadcast_ack: bool = False
     broadcast_self: bool = False
+    replay: Replay | None = None
+    replication_ready: bool = False
     presence_enabled: bool = False
     presence_key: str = ""
     private: bool = False
@@ -103,6 +116,8 @@ def parse_join(topic: str, payload: Mapping[str, Any], *, max_bindings: int) -> 
         access_token=access_token,
         broadcast_ack=_flag(broadcast.get("ack")),
         broadcast_self=_flag(broadcast.get("self")),
+        replay=_replay(broadcast.get("replay")),
+        replication_ready=_flag(broadcast.get("replication_ready")),
         presence_enabled=_flag(presence.get("enabled")),
         presence_key=key if isinstance(key, str) else "",
         private=_flag(config.get("private")),
@@ -185,6 +200,18 @@ def _identify(key: list[Any], taken: dict[int, bytes]) -> int:
     while taken.setdefault(ident, content) != content:
         ident = (ident + 1) & mask or 1
     return ident
+
+
+def _replay(asked: object) -> Replay | None:
+    if asked is None:
+        return None
+    since, limit = (_object(asked).get(name) for name in ("since", "limit"))
+    since, limit = 0 if since is None else since, 25 if limit is None else limit
+    if not isinstance(asked, dict) or type(since) not in (int, float) or type(limit) is not int:
+        return Replay(valid=False)
+    if not 0 <= since <= _LATEST:
+        return Replay(valid=False)
+    return Replay(since / 1000, limit)
 
 
 def _kind(event: object) -> Kind | None:

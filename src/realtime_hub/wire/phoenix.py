@@ -18,9 +18,6 @@ from realtime_hub.errors import FrameError
 MAX_TOPIC_LENGTH: Final = 1_024
 MAX_NAME_LENGTH: Final = 255  # of refs and events: what the binary frames can carry
 
-_USER_PUSH: Final = 3
-_USER_HEADER: Final = struct.Struct("!7B")
-
 Payload: TypeAlias = Mapping[str, Any]
 
 
@@ -67,39 +64,6 @@ def decode(frame: str | bytes | bytearray | memoryview, version: Version) -> Mes
     return _from_object(value)
 
 
-def decode_binary(frame: bytes | bytearray | memoryview, version: Version) -> Message:
-    """Read one binary frame: kind 3, in which clients of version 2.0.0 send broadcasts.
-
-    Seven bytes (kind; the lengths of join_ref, ref, topic, event and meta; 1 for JSON, 0 for
-    raw bytes), then these five and the payload. The payload of the Message is that of a
-    broadcast in text: `{"type", "event", "payload"}`, the last of them bytes if raw.
-
-    Raises:
-        FrameError: another kind, another version, cut off, or not UTF-8 and JSON.
-    """
-    if version is Version.V1:
-        raise FrameError("binary frames need protocol version 2.0.0")
-    if len(frame) < _USER_HEADER.size:
-        raise FrameError("binary frame is cut off")
-    kind, *sizes, encoding = _USER_HEADER.unpack_from(frame)
-    if kind != _USER_PUSH or encoding not in (0, 1):
-        raise FrameError(f"binary frame of kind {kind}, encoding {encoding}")
-    parts, start = [], _USER_HEADER.size
-    for size in sizes:
-        parts.append(bytes(frame[start : start + size]))
-        start += size
-    if start > len(frame):
-        raise FrameError("binary frame is cut off")
-    rest = bytes(frame[start:])
-    try:
-        join_ref, ref, topic, event, _ = (part.decode() for part in parts)
-        content = orjson.loads(rest) if encoding else rest
-    except ValueError:  # of which UnicodeDecodeError and JSONDecodeError are kinds
-        raise FrameError("binary frame does not hold UTF-8 and JSON") from None
-    payload = {"type": "broadcast", "event": event, "payload": content}
-    return Message(join_ref or None, ref or None, topic, "broadcast", payload)
-
-
 def encode(message: Message, version: Version) -> bytes:
     """Write one text frame's JSON. Version 1 leaves `join_ref` out and always has `ref`."""
     if version is Version.V2:
@@ -114,11 +78,13 @@ def encode(message: Message, version: Version) -> bytes:
     )
 
 
-def push_affixes(topic: str, event: str, version: Version) -> tuple[bytes, bytes]:
-    """What stands before and after the payload's JSON in a push without refs."""
+def push_affixes(
+    topic: str, event: str, version: Version, join_ref: str | None = None
+) -> tuple[bytes, bytes]:
+    """What stands before and after the payload's JSON in a push."""
     name, what = orjson.dumps(topic), orjson.dumps(event)
     if version is Version.V2:
-        return b"[null,null,%b,%b," % (name, what), b"]"
+        return b"[%b,null,%b,%b," % (orjson.dumps(join_ref), name, what), b"]"
     return b'{"topic":%b,"event":%b,"payload":' % (name, what), b',"ref":null}'
 
 
