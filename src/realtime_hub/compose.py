@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -16,28 +16,37 @@ from realtime_hub.auth.authorizer import PostgresAuthorizer
 from realtime_hub.auth.channels import ChannelAuthorizer
 from realtime_hub.auth.tokens import TokenVerifier
 from realtime_hub.bus.local import LocalBus
+from realtime_hub.errors import ChangeLogInUseError
 from realtime_hub.gateway.http import Gateway
 from realtime_hub.gateway.limits import GatewaySettings, SharedLimits
 from realtime_hub.gateway.metrics import GatewayMetrics
+from realtime_hub.gateway.resume import ForgetfulStore, ResumeBook
+from realtime_hub.gateway.resumefile import SqliteResumeStore
 from realtime_hub.gateway.seats import RoomServices
 from realtime_hub.hub.dispatch import Dispatcher
-from realtime_hub.hub.ports import SourceState
+from realtime_hub.hub.ports import ChangeLog, SourceState
 from realtime_hub.hub.registry import Registry
 from realtime_hub.hub.rooms import Rooms
+from realtime_hub.log.epochs import first_epoch
 from realtime_hub.log.memory import MemoryChangeLog
+from realtime_hub.log.sqlite import SqliteChangeLog
 from realtime_hub.node.membership import Membership
 from realtime_hub.node.messages import MessageReader
 from realtime_hub.node.metrics import HubMetrics
-from realtime_hub.node.pipeline import Pipeline
+from realtime_hub.node.replay import Replayer
+from realtime_hub.node.stream import Stream
 from realtime_hub.node.supervisor import Supervisor
 from realtime_hub.postgres.catalog import PostgresCatalog
 from realtime_hub.postgres.filters import PostgresFilterOracle
 from realtime_hub.postgres.messages import MessageTable
 from realtime_hub.postgres.pool import Pool, open_pool
 from realtime_hub.settings import Deletes, Settings
-from realtime_hub.sources.walsender import WalsenderSource
+from realtime_hub.sources.walsender import Describer, StreamLine, WalsenderSource
+from realtime_hub.wire.cursor import Cursors, cursor_key
 
 log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS: Final = 0.25
 
 
 class Service:
@@ -72,34 +81,42 @@ class Service:
             patience=settings.policy_patience,
             poll_interval=settings.membership_poll,
         )
+        self._sources = sources = _Walsenders(settings, self._catalog)
+        self._log = await _open_log(settings, await sources.identify())
+        cursors = Cursors(cursor_key(self._log.secret))
         self._registry = Registry()
-        self._membership = Membership(self._registry, self._authorizer, self._catalog, self._oracle)
-        self._source = self._make_source()
-        self._log = MemoryChangeLog()
         self._dispatcher = Dispatcher(
             self._registry,
             self._authorizer,
             self._oracle,
             max_change_bytes=settings.max_change_bytes,
+            cursor=cursors.write,
         )
         self._bus = LocalBus()
         self._rooms = Rooms(self._bus, asyncio.get_running_loop(), window=settings.presence_window)
         self._messages = MessageTable(self._catalog_pool, keep=settings.messages_retention)
-        self._pipeline = Pipeline(
-            self._source,
+        self._replayer = Replayer(self._log, self._authorizer, self._registry, self._dispatcher)
+        self._membership = Membership(
+            self._registry, self._replayer, self._authorizer, self._catalog, self._oracle
+        )
+        messages = MessageReader(
+            self._rooms, since=time.time_ns() // 1000, max_bytes=settings.max_broadcast_bytes
+        )
+        self._stream = Stream(
+            sources,
             self._log,
             self._authorizer,
             self._dispatcher,
-            MessageReader(
-                self._rooms,
-                since=time.time_ns() // 1000,
-                max_bytes=settings.max_broadcast_bytes,
-            ),
+            self._membership.announce,
+            messages,
         )
-        self._gateway = self._make_gateway()
+        self._resumes = await _open_resumes(settings)
+        self._gateway = self._make_gateway(cursors)
         self.port = await self._gateway.start(settings.host, settings.port)
         self._supervisor.start("memberships", self._authorizer.watch())
-        self._supervisor.start("pipeline", self._pipeline.run())
+        self._supervisor.start("stream", self._stream.run())
+        self._supervisor.start("replays", self._replayer.run())
+        self._supervisor.start("resumes", self._resumes.run())
         self._supervisor.start("messages", self._messages.maintain())
         self._supervisor.start(
             "publication",
@@ -115,7 +132,8 @@ class Service:
         if self.port:
             await self._gateway.stop()
             await self._supervisor.stop()
-            await self._source.aclose()
+            await self._resumes.aclose()
+            await self._stream.aclose()
             await self._log.aclose()
             await self._authorizer.aclose()
             await self._oracle.aclose()
@@ -126,7 +144,7 @@ class Service:
     def statistics(self) -> dict[str, Any]:
         """Counters and gauges for `/api/stats`."""
         return {
-            "source": self._source.state.value,
+            "source": self._sources.current.state.value,
             "hub": self._figures(),
             "listeners": {
                 str(name): count for name, count in self._registry.listeners_by_table().items()
@@ -134,16 +152,34 @@ class Service:
         }
 
     def _figures(self) -> dict[str, float]:
-        source = self._source.statistics()
-        pipeline, dispatch = self._pipeline.statistics, self._dispatcher.statistics
+        source = self._sources.current.statistics()
+        stream, dispatch = self._stream.statistics, self._dispatcher.statistics
+        kept, replays, replayed = (
+            self._log.statistics(),
+            self._replayer.statistics,
+            self._replayer.dispatched,
+        )
         verdicts = self._authorizer.statistics
         return {
             "streaming": float(source.state is SourceState.STREAMING),
             "received_lsn": source.received_lsn,
             "confirmed_lsn": source.confirmed_lsn,
             "reconnects": source.reconnects,
-            "changes": pipeline.changes,
-            "repeated": pipeline.repeated,
+            "changes": stream.changes,
+            "repeated": stream.repeated,
+            "line_breaks": stream.breaks,
+            "log_changes": kept.changes,
+            "log_bytes": kept.bytes,
+            "log_waiting_bytes": kept.waiting_bytes,
+            "log_syncs": kept.syncs,
+            "log_failing": float(kept.error is not None),
+            "log_oldest": 0.0 if kept.oldest_commit is None else kept.oldest_commit / 1e6,
+            "replaying": len(self._replayer),
+            "replay_passes": replays.passes,
+            "replay_changes": replays.changes,
+            "replay_deliveries": replayed.deliveries,
+            "replay_gaps": replays.gaps,
+            "resumable": len(self._resumes),
             "deliveries": dispatch.deliveries,
             "withheld": dispatch.withheld,
             "undecided": dispatch.undecided,
@@ -159,17 +195,7 @@ class Service:
         self._pools.append(pool)
         return pool
 
-    def _make_source(self) -> WalsenderSource:
-        settings = self._settings
-        return WalsenderSource(
-            settings.database_url.get_secret_value(),
-            slot=settings.slot,
-            publication=settings.publication,
-            describer=self._catalog,
-            heartbeat=settings.heartbeat or None,
-        )
-
-    def _make_gateway(self) -> Gateway:
+    def _make_gateway(self, cursors: Cursors) -> Gateway:
         settings = self._settings
         origins = settings.allowed_origins
         limits = GatewaySettings(
@@ -197,10 +223,12 @@ class Service:
             limits,
             self._membership,
             self._make_tokens(),
-            lambda: self._source.state,
+            lambda: self._sources.current.state,
             self.statistics,
             GatewayMetrics(metrics),
             self._make_rooms(limits),
+            cursors,
+            self._resumes,
             routes=self._routes,
         )
 
@@ -214,7 +242,7 @@ class Service:
             policies,
             self._messages,
             SharedLimits(limits),
-            ready=lambda: self._source.state is SourceState.STREAMING,
+            ready=lambda: self._sources.current.state is SourceState.STREAMING,
             held_limit=limits.max_queued_bytes,
         )
 
@@ -229,6 +257,72 @@ class Service:
             leeway=settings.jwt_leeway,
             api_keys=settings.api_keys,
         )
+
+
+class _Walsenders:
+    """Sources of one slot; implements `node.stream.Sources`. current: the last one made."""
+
+    current: WalsenderSource
+
+    def __init__(self, settings: Settings, describer: Describer) -> None:
+        self._settings = settings
+        self._describer = describer
+        self._line: StreamLine | None = None
+
+    async def identify(self) -> str:
+        settings = self._settings
+        dsn = settings.database_url.get_secret_value()
+        self._line = await WalsenderSource.identify(dsn, settings.publication)
+        return f"{self._line}/{settings.slot}"
+
+    def open(self, epoch: int, *, renew: bool) -> WalsenderSource:
+        settings = self._settings
+        self.current = WalsenderSource(
+            settings.database_url.get_secret_value(),
+            slot=settings.slot,
+            publication=settings.publication,
+            describer=self._describer,
+            epoch=epoch,
+            line=self._line,
+            failover=settings.slot_failover,
+            renew=renew,
+            heartbeat=settings.heartbeat or None,
+        )
+        return self.current
+
+
+async def _open_log(settings: Settings, line: str) -> ChangeLog:
+    """The log of this LSN line; one that another process has is waited for."""
+    path = settings.log_path
+    if path is None:
+        return MemoryChangeLog(epoch=first_epoch())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    waiting = False
+    while True:
+        try:
+            return await SqliteChangeLog.open(
+                path,
+                system=line,
+                max_age=settings.log_max_age,
+                max_bytes=settings.log_max_bytes,
+            )
+        except ChangeLogInUseError:
+            if not waiting:
+                log.info("changelog_in_use", path=str(path), waiting=True)
+            waiting = True
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _open_resumes(settings: Settings) -> ResumeBook:
+    path = settings.log_path
+    store = (
+        ForgetfulStore()
+        if path is None
+        else SqliteResumeStore(path.with_name(path.name + ".clients"))
+    )
+    book = ResumeBook(store, max_age=settings.log_max_age)
+    await book.load()
+    return book
 
 
 async def serve(settings: Settings) -> None:

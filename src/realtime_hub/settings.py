@@ -5,6 +5,7 @@ Earlier sources win, in that order. docs/configuration.md is checked against thi
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -67,6 +68,19 @@ class Settings(BaseSettings):
     )
     heartbeat: float = Field(
         10.0, ge=0, description="pulses in the WAL while tables are idle, if rights allow; 0: none"
+    )
+
+    slot_failover: bool = Field(
+        False, description="have standbys keep the slot too (PostgreSQL 17 and later)"
+    )
+    log: str | None = Field(
+        None,
+        description="file that keeps changes for clients that come back; `memory`: none, for "
+        "trials; unset: `<slot>.sqlite` in the state directory",
+    )
+    log_max_age: float = Field(3600.0, gt=0, description="how long changes are kept")
+    log_max_bytes: int = Field(
+        1024 * 1024 * 1024, ge=1_048_576, description="how much of them is kept"
     )
 
     # Who may listen
@@ -169,6 +183,15 @@ class Settings(BaseSettings):
         LogFormat.AUTO, description="`auto` is `console` on a terminal and `json` elsewhere"
     )
 
+    @property
+    def log_path(self) -> Path | None:
+        """The file that keeps changes; None if they are kept in memory only."""
+        if self.log == "memory":
+            return None
+        return (
+            Path(self.log).expanduser() if self.log else state_directory() / f"{self.slot}.sqlite"
+        )
+
     @classmethod
     def load(cls, file: Path | None = None, **given: Any) -> Self:
         """Settings from all sources; `given` are those of the command line, None for not given.
@@ -197,6 +220,15 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def state_directory() -> Path:
+    """Where a service keeps its files: systemd's STATE_DIRECTORY, else that of the user (XDG)."""
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(home).expanduser() / "realtime-hub"
 
 
 def _explain(error: ValidationError) -> str:

@@ -4,6 +4,7 @@ import socket
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from realtime_hub import __version__
@@ -100,12 +101,15 @@ def test_a_file_that_is_no_toml_is_said_with_its_name(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_is_said(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("create publication supabase_realtime")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         done = realtime_hub(
-            *("serve", "--database-url", database, "--jwt-secret", SECRET, "--port", port)
+            *("serve", "--database-url", database, "--jwt-secret", SECRET, "--port", port),
+            *("--log", "memory"),
         )
     assert done.returncode == 4
     assert "the port is taken by another program" in done.stderr

@@ -22,15 +22,19 @@ from realtime_hub.errors import (
 from realtime_hub.gateway.http import Gateway
 from realtime_hub.gateway.limits import GatewaySettings, SharedLimits
 from realtime_hub.gateway.metrics import GatewayMetrics
+from realtime_hub.gateway.resume import ForgetfulStore, ResumeBook
 from realtime_hub.gateway.seats import RoomServices
 from realtime_hub.hub.dispatch import Dispatcher
-from realtime_hub.hub.ports import ChannelRights, Extension, SourceState
+from realtime_hub.hub.ports import Batch, ChannelRights, Extension, SourceState
 from realtime_hub.hub.registry import Registry
 from realtime_hub.hub.rooms import Rooms
 from realtime_hub.identity import Identity
+from realtime_hub.log.memory import MemoryChangeLog
 from realtime_hub.lsn import Position
 from realtime_hub.node.membership import Membership
+from realtime_hub.node.replay import Replayer
 from realtime_hub.wire.broadcast import Broadcast
+from realtime_hub.wire.cursor import Cursors, cursor_key
 from tests.hub.parts import SetAuthorizer, SetOracle, make_table, row
 
 LLAMADAS: dict[str, Any] = {"event": "*", "schema": "public", "table": "llamadas"}
@@ -138,8 +142,12 @@ class Stand:
         self.state = SourceState.STREAMING
         self.registry = Registry()
         authorizer, oracle = SetAuthorizer(), SetOracle()
-        self.dispatcher = Dispatcher(self.registry, authorizer, oracle)
-        self.membership = Membership(self.registry, authorizer, self.catalog, oracle)
+        self.log = MemoryChangeLog()
+        self.cursors = Cursors(cursor_key(self.log.secret))
+        self.dispatcher = Dispatcher(self.registry, authorizer, oracle, cursor=self.cursors.write)
+        self.replayer = Replayer(self.log, authorizer, self.registry, self.dispatcher)
+        self.membership = Membership(self.registry, self.replayer, authorizer, self.catalog, oracle)
+        self.resumes = ResumeBook(ForgetfulStore(), max_age=60.0)
         self.metrics = GatewayMetrics(CollectorRegistry())
         self.gateway = Gateway(
             settings,
@@ -149,6 +157,8 @@ class Stand:
             self._stats,
             self.metrics,
             self._rooms(settings),
+            self.cursors,
+            self.resumes,
             routes=routes,
         )
         self.port = 0
@@ -171,10 +181,12 @@ class Stand:
         return f"http://127.0.0.1:{self.port}"
 
     def insert(self, *values: int | str | None, table: str = "llamadas") -> None:
-        """Dispatch a committed INSERT, as the pipeline does."""
+        """Keep and dispatch a committed INSERT, as the pipeline does."""
         described = self.catalog.tables[TableName("public", table)]
         position = Position(0, next(self._numbers), 0)
-        self.dispatcher.dispatch(Change(position, Kind.INSERT, described, 0, 1, row(*values), None))
+        change = Change(position, Kind.INSERT, described, 0, 1, row(*values), None)
+        self.log.append(Batch([change]))
+        self.dispatcher.dispatch(change)
 
     def _stats(self) -> Mapping[str, Any]:
         listeners = self.registry.listeners_by_table()
@@ -187,7 +199,9 @@ async def standing(
 ) -> AsyncIterator[Stand]:
     stand = Stand(settings or GatewaySettings(close_timeout=1.0), routes)
     stand.port = await stand.gateway.start("127.0.0.1", 0)
+    replays = asyncio.create_task(stand.replayer.run())
     try:
         yield stand
     finally:
+        replays.cancel()
         await stand.gateway.stop()

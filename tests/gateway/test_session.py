@@ -317,7 +317,7 @@ def test_leaving_an_instance_that_a_later_join_replaced_leaves_the_later_one(
 def test_a_leave_without_a_join_ref_is_meant_for_the_channel_there_is(client: Client) -> None:
     in_state(client, State.JOINED)
     bare = Message(None, "9", TOPIC, "phx_leave", {})
-    assert LeaveChannel(TOPIC) in client.session.receive(bare, 0.0)
+    assert LeaveChannel(TOPIC, asked_for=True) in client.session.receive(bare, 0.0)
 
 
 # Tokens

@@ -66,6 +66,7 @@ class Recorder:
     got: list[tuple[tuple[int, ...], Row | None] | Gap] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     on_deliver: Callable[[], None] | None = None
+    congested: bool = False
 
     def deliver(self, delivery: Delivery) -> None:
         self.deliveries.append(delivery)

@@ -9,9 +9,12 @@ from realtime_hub.errors import (
     SelectError,
     TableNotPublishedError,
 )
+from realtime_hub.hub.dispatch import Dispatcher
 from realtime_hub.hub.listeners import Binding, Gap
 from realtime_hub.hub.registry import Registry
+from realtime_hub.log.memory import MemoryChangeLog
 from realtime_hub.node.membership import GAP_UNPUBLISHED, Membership
+from realtime_hub.node.replay import Replayer
 from tests.hub.parts import Recorder, SetAuthorizer, SetOracle, binding, insert, make_table
 
 
@@ -37,7 +40,16 @@ class Parts:
         self.catalog = SetCatalog(self.table)
         self.authorizer = SetAuthorizer()
         self.registry = Registry()
-        self.membership = Membership(self.registry, self.authorizer, self.catalog, SetOracle())
+        self.log = MemoryChangeLog(epoch=1)
+        self.replayer = Replayer(
+            self.log,
+            self.authorizer,
+            self.registry,
+            Dispatcher(self.registry, self.authorizer, SetOracle()),
+        )
+        self.membership = Membership(
+            self.registry, self.replayer, self.authorizer, self.catalog, SetOracle()
+        )
         self.subscriber = Recorder()
 
     def live_ids(self) -> list[int]:

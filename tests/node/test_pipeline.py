@@ -8,7 +8,7 @@ from realtime_hub.hub.dispatch import Dispatcher
 from realtime_hub.hub.ports import Batch, SourceState
 from realtime_hub.hub.registry import Registry
 from realtime_hub.log.memory import MemoryChangeLog
-from realtime_hub.node import pipeline as module
+from realtime_hub.node import preparing
 from realtime_hub.node.pipeline import Pipeline
 from tests.hub.parts import Recorder, SetAuthorizer, SetOracle, binding, insert, make_table
 
@@ -108,7 +108,7 @@ async def test_rights_are_read_before_the_first_row_of_each_table_version():
 
 
 async def test_rows_wait_while_rights_cannot_be_read(monkeypatch):
-    monkeypatch.setattr(module, "_RETRY_SECONDS", 0)
+    monkeypatch.setattr(preparing, "_RETRY_SECONDS", 0)
     parts = Parts(ListSource([Batch([insert(make_table(), 1, 1, "a")])]))
     failures = [DatabaseUnreachableError("down"), DatabaseUnreachableError("down")]
     seen_while_down = []

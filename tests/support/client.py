@@ -131,7 +131,7 @@ class RealtimeClient:
         session = aiohttp.ClientSession()
         try:
             socket = await session.ws_connect(
-                url + path, params=query, headers=headers, max_msg_size=0
+                url + path, params=query, headers=headers, max_msg_size=0, autoclose=False
             )
         except BaseException:
             await session.close()
@@ -149,6 +149,14 @@ class RealtimeClient:
     async def close(self) -> None:
         await self.socket.close()
         await self._reader
+        if self._session is not None:
+            await self._session.close()
+
+    async def vanish(self) -> None:
+        """Be gone without a word, as a process that was killed: no pong, no closing handshake."""
+        self._reader.cancel()
+        await asyncio.gather(self._reader, return_exceptions=True)
+        self.socket._response.close()
         if self._session is not None:
             await self._session.close()
 
@@ -248,6 +256,9 @@ class RealtimeClient:
             elif message.type is aiohttp.WSMsgType.BINARY:
                 frame = parse_broadcast(message.data)
             else:
+                if message.type is aiohttp.WSMsgType.CLOSE:
+                    # As RFC 6455 has it, and browsers do: the closing code comes back.
+                    await self.socket.close(code=message.data or 1000)
                 break
             async with self._news:
                 self.frames.append(frame)

@@ -47,7 +47,7 @@ class Gateway:
             *(sys.executable, "-m", "realtime_hub", "serve"),
             *("--database-url", database_url, "--jwt-secret", secret),
             *("--publication", publication, "--slot", slot or f"hub_{self.port}"),
-            *("--host", "127.0.0.1", "--port", str(self.port)),
+            *("--host", "127.0.0.1", "--port", str(self.port), "--log", "changes.sqlite"),
             *arguments,
         ]
         self._environment = environment or {}

@@ -27,6 +27,7 @@ async def serving(database_url: str, **settings: Any) -> AsyncIterator[str]:
         # Slots belong to the server, not to a database.
         "slot": f"hub_{database_url.rpartition('/')[2]}",
         "port": 0,
+        "log": "memory",
         "catalog_connections": 2,
         "authorization_connections": 2,
         **settings,

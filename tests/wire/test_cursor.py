@@ -89,4 +89,4 @@ def test_the_error_does_not_repeat_the_text():
     assert caught.value.code == "InvalidCursor"
 
 
-CURSOR_OF_VERSION_1 = "AQABogaCNGsAAAAWs3TYSAAAAAdNAgO6sc1fduQMcDXMHQPN"
+CURSOR_OF_VERSION_1 = "AQABogaCNGsAAAAWs3TYSAAAAAfLFwDTPtyqglqXs8dlACL4"

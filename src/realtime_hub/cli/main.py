@@ -53,6 +53,13 @@ def serve(
     slot: Annotated[
         str | None, typer.Option(help="Replication slot, made if it does not exist.")
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            help="File that keeps changes for clients that come back; `memory`: none.",
+            show_default=False,
+        ),
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
     config: Config = None,
@@ -73,6 +80,7 @@ def serve(
         jwt_secret=jwt_secret,
         publication=publication,
         slot=slot,
+        log=log,
         host=host,
         port=port,
     )

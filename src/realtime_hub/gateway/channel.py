@@ -11,17 +11,22 @@ from realtime_hub.gateway.outbox import Outbox
 from realtime_hub.hub.lanes import Lane
 from realtime_hub.hub.listeners import Binding, Delivery, Gap
 from realtime_hub.identity import Identity
+from realtime_hub.lsn import Position
 from realtime_hub.wire import joins
 from realtime_hub.wire.joins import JoinRequest
 from realtime_hub.wire.phoenix import Message, Version, encode, push_affixes, websocket_frame
 
 GAP_JOIN_OVERDUE: Final = "JoinOverdue"
+_REPLAY_BYTES: Final = 256 * 1024
+_REPLAY_VERDICTS: Final = 1_000
+"""What may wait, for the client or for a decision, before a replay pauses."""
 
 
 class RemoteChannel:
     """One topic of one connection; implements `hub.listeners.Subscriber`.
 
     legacy: the client is older than protocol v2; part of the format, so fixed for life.
+    cursor: writes a Position for the client. given: the Position of the last change.
     While a join has not been answered, changes are held back: clients learn the ids of their
     bindings from the reply and can't place a change that comes before it. At most
     `held_limit` bytes are held; past that they are dropped, and a gap is announced.
@@ -29,6 +34,7 @@ class RemoteChannel:
 
     __slots__ = (
         "_affixes",
+        "_cursor",
         "_held",
         "_held_limit",
         "_held_size",
@@ -38,6 +44,7 @@ class RemoteChannel:
         "_sink",
         "_version",
         "format",
+        "given",
         "identity",
         "lane",
         "legacy",
@@ -52,6 +59,7 @@ class RemoteChannel:
         outbox: Outbox,
         metrics: GatewayMetrics,
         *,
+        cursor: Callable[[Position], str],
         legacy: bool,
         held_limit: int,
     ) -> None:
@@ -59,6 +67,8 @@ class RemoteChannel:
         self.identity = identity
         self.lane = Lane()
         self.legacy = legacy
+        self.given: Position | None = None
+        self._cursor = cursor
         self.format: Hashable = (topic, version, legacy)
         self._version = version
         self._outbox = outbox
@@ -72,7 +82,14 @@ class RemoteChannel:
 
     # What the hub calls
 
+    @property
+    def congested(self) -> bool:
+        limit = min(_REPLAY_BYTES, self._held_limit // 4)
+        waiting = self._held_size + self._outbox.waiting
+        return waiting > limit or len(self.lane) > _REPLAY_VERDICTS
+
     def deliver(self, delivery: Delivery) -> None:
+        self.given = delivery.change.position
         frame = delivery.frame
         if frame is None:
             frame = delivery.frame = self._encode(delivery)
@@ -85,6 +102,10 @@ class RemoteChannel:
         self._sink(self._gap_frame(gap))
 
     # What the connection calls
+
+    @property
+    def holding(self) -> bool:
+        return self._sink == self._hold
 
     def hold(self) -> None:
         """Hold changes back until the join that is beginning has been answered."""
@@ -117,7 +138,8 @@ class RemoteChannel:
             self._held.append(frame)
 
     def _encode(self, delivery: Delivery) -> bytes:
-        self._metrics.note_commit_time(delivery.change.commit_time)
+        if not delivery.replayed:
+            self._metrics.note_commit_time(delivery.change.commit_time)
         encoder, view = delivery.encoder, delivery.view
         if self.legacy:
             # Clients older than protocol v2 know events by the kind of change, and no ids.
@@ -129,6 +151,11 @@ class RemoteChannel:
     def _gap_frame(self, gap: Gap) -> bytes:
         text = f"Gap: {gap.reason}" + (f": {gap.detail}" if gap.detail else "")
         payload = joins.system_payload(self.topic, "postgres_changes", text)
+        payload["gap"] = {
+            "reason": gap.reason,
+            "from": None if gap.since is None else self._cursor(gap.since),
+            "to": None if gap.until is None else self._cursor(gap.until),
+        }
         message = Message(None, None, self.topic, "system", payload)
         return websocket_frame(encode(message, self._version))
 

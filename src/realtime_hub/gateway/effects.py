@@ -52,9 +52,13 @@ class StartVerify:
 
 @dataclass(frozen=True, slots=True)
 class LeaveChannel:
-    """Give up the topic's work and its bindings; nothing more is sent for it."""
+    """Give up the topic's work and its bindings; nothing more is sent for it.
+
+    asked_for: the client wants it so, and does not mean to come back to where it was.
+    """
 
     topic: str
+    asked_for: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,15 @@ from realtime_hub.errors import TokenError, TokenExpiredError, TokenMissingError
 from realtime_hub.gateway.limits import CloseCode, GatewaySettings
 from realtime_hub.gateway.metrics import GatewayMetrics, GatewaySnapshot
 from realtime_hub.gateway.outbox import Flusher
+from realtime_hub.gateway.places import PING_SECONDS
 from realtime_hub.gateway.ports import Admission, TokenVerifier
 from realtime_hub.gateway.rest import BroadcastApi, token_of
+from realtime_hub.gateway.resume import NAME, ResumeBook
 from realtime_hub.gateway.seats import RoomServices
 from realtime_hub.gateway.websocket import Connection, Services
 from realtime_hub.hub.ports import SourceState
 from realtime_hub.identity import Identity
+from realtime_hub.wire.cursor import Cursors
 from realtime_hub.wire.phoenix import Version
 
 log = structlog.get_logger(__name__)
@@ -52,6 +55,8 @@ class Gateway:
         stats: Callable[[], Mapping[str, Any]],
         metrics: GatewayMetrics,
         rooms: RoomServices,
+        cursors: Cursors,
+        resumes: ResumeBook,
         *,
         routes: Sequence[web.AbstractRouteDef] = (),
     ) -> None:
@@ -62,6 +67,8 @@ class Gateway:
         self._stats = stats
         self._metrics = metrics
         self._rooms = rooms
+        self._cursors = cursors
+        self._resumes = resumes
         self._routes = routes
         self._connections: set[Connection] = set()
         self._open = 0  # connections, and handshakes that may become some
@@ -70,8 +77,7 @@ class Gateway:
         self._server: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
         self._services: Services | None = None
-        self._sweeper: asyncio.Task[None] | None = None
-        self._rechecker: asyncio.Task[None] | None = None
+        self._timers: list[asyncio.Task[None]] = []
         metrics.snapshot = self.snapshot
         metrics.limits = rooms.limits.reached
         metrics.rooms = rooms.rooms.statistics
@@ -81,7 +87,14 @@ class Gateway:
         loop = asyncio.get_running_loop()
         flusher = Flusher(loop, self._metrics.outbox, after_flush=self._flushed)
         self._services = Services(
-            self._settings, self._membership, self._tokens, self._metrics, flusher, self._rooms
+            self._settings,
+            self._membership,
+            self._tokens,
+            self._metrics,
+            flusher,
+            self._rooms,
+            self._cursors,
+            self._resumes,
         )
         self._runner = web.AppRunner(
             self._application(),
@@ -100,8 +113,8 @@ class Gateway:
             return handler
 
         self._server = await loop.create_server(greet, host, port, backlog=_BACKLOG)
-        self._sweeper = loop.create_task(self._sweep())
-        self._rechecker = loop.create_task(self._recheck())
+        timers = (self._sweep(), self._recheck(), self._ping())
+        self._timers = [loop.create_task(timer) for timer in timers]
         bound: int = self._server.sockets[0].getsockname()[1]
         log.info("gateway_listening", host=host, port=bound)
         return bound
@@ -114,9 +127,8 @@ class Gateway:
         self._draining = True
         if self._server is not None:
             self._server.close()
-        for task in (self._sweeper, self._rechecker):
-            if task is not None:
-                task.cancel()
+        for timer in self._timers:
+            timer.cancel()
         connections = list(self._connections)
         for connection in connections:
             connection.drain()
@@ -181,6 +193,13 @@ class Gateway:
             for connection in list(self._connections):
                 await connection.seats.recheck()
 
+    async def _ping(self) -> None:
+        """Have clients that resume acknowledge what they got; runs until cancelled."""
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            for connection in list(self._connections):
+                connection.ping()
+
     # WebSocket
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
@@ -204,13 +223,14 @@ class Gateway:
         version = Version(request.query.get("vsn", Version.V1))
         ws = web.WebSocketResponse(
             timeout=self._settings.close_timeout,
+            autoclose=False,
             autoping=False,
             compress=False,
             max_msg_size=self._settings.max_frame_bytes,
             decode_text=False,
         )
         await ws.prepare(request)
-        await self._serve(request, ws, version, token, identity)
+        await self._serve(request, ws, version, token, identity, request.query.get("resume"))
         return ws
 
     async def _serve(
@@ -220,13 +240,20 @@ class Gateway:
         version: Version,
         token: str,
         identity: Identity,
+        resume: str | None,
     ) -> None:
         transport, services = request.transport, self._services
         if transport is None or services is None:
             return  # the client is gone already
         self._metrics.handshakes["101"] += 1
         connection = Connection(
-            services, ws, transport, version=version, token=token, identity=identity
+            services,
+            ws,
+            transport,
+            version=version,
+            token=token,
+            identity=identity,
+            resume=resume,
         )
         self._connections.add(connection)
         try:
@@ -244,6 +271,8 @@ class Gateway:
             return 403, "Origin not allowed"
         if request.query.get("vsn", Version.V1) not in tuple(Version):
             return 403, "Unsupported vsn, expected 1.0.0 or 2.0.0"
+        if not NAME.fullmatch(request.query.get("resume", "unnamed_")):
+            return 400, "resume must be 8 to 64 letters, digits, '-' or '_', such as a UUID"
         if self._open >= self._settings.max_connections:
             return 429, "Too many connected users"
         if request.headers.get("Upgrade", "").lower() != "websocket":

@@ -11,7 +11,7 @@ WINDOW: Final = 60.0  # seconds over which rates are averaged
 
 
 class CloseCode(IntEnum):
-    """Why a WebSocket is closed. Clients reconnect and join again after each of them.
+    """Why a WebSocket is closed. Clients reconnect and join again, but for REPLACED.
 
     4000 to 4999 are for applications (RFC 6455, section 7.4.2).
     """
@@ -20,6 +20,7 @@ class CloseCode(IntEnum):
     SERVICE_RESTART = 1012  # this server stops; come back, perhaps to another
     IDLE = 4008  # nothing came in for too long
     TOO_SLOW = 4009  # the client reads slower than its changes come; resume where you stopped
+    REPLACED = 4010  # a newer connection has this one's resume name; stay away
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Protocol
 from realtime_hub.errors import SubscriptionError
 from realtime_hub.hub.listeners import Binding, Subscriber
 from realtime_hub.identity import Identity
+from realtime_hub.lsn import Position
 
 
 class TokenVerifier(Protocol):
@@ -27,11 +28,19 @@ class Admission(Protocol):
     A cancelled `join` or `reauthorize` registers nothing after the cancellation.
     """
 
+    @property
+    def here(self) -> Position:
+        """Where a join without a start begins."""
+
     async def join(
-        self, subscriber: Subscriber, bindings: Sequence[Binding]
+        self,
+        subscriber: Subscriber,
+        bindings: Sequence[Binding],
+        starts: Sequence[Position | None] | None = None,
     ) -> list[SubscriptionError | None]:
         """Register the bindings that hold, in place of earlier ones; the answer is aligned.
 
+        starts: aligned too; what came after a start is given first.
         Raises DatabaseUnreachableError, and then registers nothing.
         """
 
@@ -40,3 +49,6 @@ class Admission(Protocol):
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forget the subscriber; nothing happens if it is not registered."""
+
+    def place_of(self, subscriber: Subscriber) -> Position | None:
+        """Up to where the subscriber has been handed everything; None if that is not certain."""

@@ -370,7 +370,7 @@ class Session:
     def _end(self, channel: _Channel, event: Event) -> list[Effect]:
         self._move(channel, event)
         del self._channels[channel.topic]
-        return [LeaveChannel(channel.topic)]
+        return [LeaveChannel(channel.topic, asked_for=event is Event.LEAVE)]
 
     def _verify(self, channel: _Channel, token: str) -> StartVerify:
         return StartVerify(channel.topic, self._new_attempt(channel), token)

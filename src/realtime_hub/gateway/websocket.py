@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from aiohttp import WSMsgType, web
 
 from realtime_hub.errors import (
     ChannelPolicyError,
+    CursorError,
     DatabaseUnreachableError,
     FrameError,
     JoinError,
@@ -36,11 +37,16 @@ from realtime_hub.gateway.effects import (
 from realtime_hub.gateway.limits import CloseCode, GatewaySettings
 from realtime_hub.gateway.metrics import GatewayMetrics
 from realtime_hub.gateway.outbox import Flusher, Outbox
+from realtime_hub.gateway.places import Places, later
 from realtime_hub.gateway.ports import Admission, TokenVerifier
+from realtime_hub.gateway.resume import ResumeBook
 from realtime_hub.gateway.seats import RoomServices, Seats
 from realtime_hub.gateway.session import Refusals, Session
+from realtime_hub.hub.listeners import Gap
 from realtime_hub.identity import Identity
+from realtime_hub.lsn import Position
 from realtime_hub.wire.broadcast import decode_push
+from realtime_hub.wire.cursor import Cursors
 from realtime_hub.wire.joins import JoinRequest
 from realtime_hub.wire.phoenix import Opcode, Version, decode, websocket_frame
 
@@ -49,6 +55,7 @@ log = structlog.get_logger(__name__)
 _LONGEST_TIMER: Final = 300.0
 """Seconds after which an expiry is looked at again, however far off it seemed: clocks jump."""
 
+GAP_CURSOR: Final = "CursorUnreadable"
 _BROKEN: Final = ProjectUnreachableError()
 
 
@@ -62,10 +69,14 @@ class Services:
     metrics: GatewayMetrics
     flusher: Flusher
     rooms: RoomServices
+    cursors: Cursors
+    resumes: ResumeBook
 
 
 class Connection:
     """One client's connection, from the accepted handshake to its end.
+
+    resume: the name under which the client's places are kept, if it gave one.
 
     Every join runs in a task of its own, so that one that waits holds up nothing else; the
     connection owns these tasks and cancels them when it ends.
@@ -80,6 +91,7 @@ class Connection:
         version: Version,
         token: str,
         identity: Identity,
+        resume: str | None = None,
     ) -> None:
         self._services = services
         self._ws = ws
@@ -98,9 +110,12 @@ class Connection:
         )
         self.seats = Seats(services.rooms, version, self._outbox, end=self._shut_channel)
         self._channels: dict[str, RemoteChannel] = {}
+        self._places = None if resume is None else Places(resume, services.resumes, self._replaced)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._closing: asyncio.Task[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
+        self._ended = asyncio.Event()
+        self._peer_code: int | None = None
         self.last_inbound = self._loop.time()
         self.finished = asyncio.Event()
 
@@ -118,15 +133,31 @@ class Connection:
             await self._receive()
         finally:
             self._dispose()
+            self._ended.set()
             if self._closing is not None:
                 await self._closing
+            elif self._peer_code is not None:
+                await self._ws.close(code=self._peer_code)
+            if self._places is not None:
+                self._places.release()
             self.finished.set()
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Send what is queued, then close; returns at once. Later calls do nothing."""
         if self._closing is None:
             self._outbox.close()
-            self._closing = self._loop.create_task(self._shut(code, reason))
+            content = code.to_bytes(2, "big") + reason.encode()
+            self._transport.write(websocket_frame(content, Opcode.CLOSE))
+            self._closing = self._loop.create_task(self._shut(code, self._given()))
+
+    def ping(self) -> None:
+        """Have the client say what it has got; nothing happens if it can't resume."""
+        if self._places is not None and self._closing is None:
+            channels = self._channels.items()
+            sent = {topic: c.given for topic, c in channels if c.given is not None}
+            frame = self._places.ping(self._given(), sent, self._loop.time())
+            if frame is not None:
+                self._outbox.put(frame)
 
     def drain(self) -> None:
         """Tell the client to come back later, and close."""
@@ -144,7 +175,11 @@ class Connection:
                 case WSMsgType.PING:
                     self._outbox.put(websocket_frame(bytes(message.data), Opcode.PONG))
                 case WSMsgType.PONG:
-                    pass
+                    if self._places is not None:
+                        self._places.pong(bytes(message.data))
+                case WSMsgType.CLOSE:
+                    self._peer_code = message.data
+                    return
                 case _:
                     return
 
@@ -156,7 +191,10 @@ class Connection:
             if binary:
                 effects = session.receive_push(decode_push(data, self._version), now)
             else:
-                effects = session.receive(decode(data, self._version), now)
+                message = decode(data, self._version)
+                if self._places is not None:
+                    self._places.note_ref(message.ref)
+                effects = session.receive(message, now)
         except FrameError as error:
             # Dropped, as the real server does; the connection stays.
             metrics.frames_malformed += 1
@@ -181,8 +219,10 @@ class Connection:
                     self.seats.perform(effect, self._session.join_ref(effect.topic))
                 case StartVerify():
                     self._start(effect, self._verify(effect))
-                case LeaveChannel(topic):
+                case LeaveChannel(topic, asked_for):
                     self._leave(topic)
+                    if asked_for and self._places is not None:
+                        self._places.forget(topic)
                 case Close(code, reason):
                     self.close(code, reason)
 
@@ -203,6 +243,7 @@ class Connection:
                 self._verified[1],
                 self._outbox,
                 self._services.metrics,
+                cursor=self._services.cursors.write,
                 legacy=request.legacy,
                 held_limit=self._services.settings.max_queued_bytes,
             )
@@ -297,9 +338,53 @@ class Connection:
             # Nothing that was held for somebody else may follow this join's reply.
             membership.leave(channel)
             channel.forget_held()
+            channel.given = None
         channel.identity = identity
-        outcomes = await membership.join(channel, bindings) if bindings else []
+        if not bindings:
+            return all_refusals(request, [])
+        starts, gap = self._starts(channel, identity, request)
+        outcomes = await membership.join(channel, bindings, starts)
+        if gap is not None:
+            channel.announce(gap)
+        if self._places is not None:
+            self._places.begin(channel.topic, _earliest(starts) or membership.here)
         return all_refusals(request, outcomes)
+
+    def _starts(
+        self, channel: RemoteChannel, identity: Identity, request: JoinRequest
+    ) -> tuple[list[Position | None], Gap | None]:
+        """Where each binding goes on, and what is to be said if that is not known."""
+        place, gap = None, None
+        if self._places is not None:
+            place, gap = self._places.claim(channel.topic, identity)
+        given = later(self._services.membership.place_of(channel), channel.given)
+        starts: list[Position | None] = []
+        for binding in request.bindings:
+            if binding.refusal is not None:
+                continue
+            start = place
+            if binding.since is not None:
+                try:
+                    start = later(self._services.cursors.read(binding.since), place)
+                except CursorError as error:
+                    gap = Gap(GAP_CURSOR, str(error))
+            # A channel that is joined once more goes on: a client's first `since` comes again
+            # with each of its joins.
+            starts.append(None if given and start and start <= given else start)
+        return starts, gap
+
+    def _given(self) -> dict[str, Position]:
+        """Up to where each channel's changes have been queued."""
+        given = {}
+        for topic, channel in self._channels.items():
+            if not channel.holding:
+                place = later(self._services.membership.place_of(channel), channel.given)
+                if place is not None:
+                    given[topic] = place
+        return given
+
+    def _replaced(self) -> None:
+        self.close(CloseCode.REPLACED, "A newer connection resumes in place of this one")
 
     def _count_refusals(self, refusals: Refusals) -> None:
         for refusal in refusals:
@@ -340,16 +425,23 @@ class Connection:
         log.info("client_too_slow", queued=self._transport.get_write_buffer_size())
         self.close(CloseCode.TOO_SLOW, "Too slow: reconnect to go on")
 
-    async def _shut(self, code: CloseCode, reason: str) -> None:
-        """The closing handshake, with an end: a peer that does not read is cut off."""
+    async def _shut(self, code: CloseCode, given: Mapping[str, Position]) -> None:
+        """Wait for the peer's part of the closing handshake; one that does not read is cut off.
+
+        A peer that answers with our code has read all that came before. Another code is that
+        of a peer which closes by itself, and may have left something unread.
+        """
         try:
             async with asyncio.timeout(self._services.settings.close_timeout):
-                await self._ws.close(code=code, message=reason.encode())
+                await self._ended.wait()
         except TimeoutError:
             pass
-        finally:
-            if not self._transport.is_closing() or self._transport.get_write_buffer_size():
-                self._transport.abort()
+        if self._places is not None and self._peer_code == code:
+            self._places.acknowledge(given)
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._transport.close()
 
     def _dispose(self) -> None:
         """Leave everything. Never awaits, so that no cancellation can cut it short."""
@@ -360,3 +452,7 @@ class Connection:
             self._leave(topic)
         for task in self._tasks.values():
             task.cancel()
+
+
+def _earliest(starts: Sequence[Position | None]) -> Position | None:
+    return min((start for start in starts if start is not None), default=None)

@@ -17,6 +17,7 @@ from realtime_hub.hub.lanes import Lane, Place
 from realtime_hub.hub.listeners import Delivery, Gap, Subscriber
 from realtime_hub.hub.ports import Authorizer, FilterOracle, Rights, Verdict
 from realtime_hub.hub.registry import Cohort, Entry, Registry
+from realtime_hub.lsn import Position
 from realtime_hub.wire.filters import Condition
 from realtime_hub.wire.realtime import ChangeEncoder, Old, View
 
@@ -62,6 +63,7 @@ class Dispatcher:
     """Sends each change to the subscribers that want it and may see it.
 
     Per subscriber the order of changes is kept; subscribers do not wait for one another.
+    cursor: writes a Position for clients. replaying: what is dispatched is not new.
     """
 
     def __init__(
@@ -71,12 +73,29 @@ class Dispatcher:
         oracle: FilterOracle,
         *,
         max_change_bytes: int = 1_048_576,
+        cursor: Callable[[Position], str] | None = None,
+        statistics: DispatchStatistics | None = None,
+        replaying: bool = False,
     ) -> None:
         self._registry = registry
         self._authorizer = authorizer
         self._oracle = oracle
         self._max_change_bytes = max_change_bytes
-        self.statistics = DispatchStatistics()
+        self._cursor = cursor
+        self._replaying = replaying
+        self.statistics = DispatchStatistics() if statistics is None else statistics
+
+    def replaying(self, registry: Registry, statistics: DispatchStatistics) -> Dispatcher:
+        """One like this, which gives old changes to other subscribers."""
+        return Dispatcher(
+            registry,
+            self._authorizer,
+            self._oracle,
+            max_change_bytes=self._max_change_bytes,
+            cursor=self._cursor,
+            statistics=statistics,
+            replaying=True,
+        )
 
     def dispatch(self, change: Change) -> None:
         self.statistics.changes += 1
@@ -128,7 +147,7 @@ class Dispatcher:
     # Delivering
 
     def deliver(self, plan: Plan) -> None:
-        encoder = ChangeEncoder(plan.change, max_bytes=self._max_change_bytes)
+        encoder = ChangeEncoder(plan.change, max_bytes=self._max_change_bytes, cursor=self._cursor)
         judged = {
             identity: None
             for part in plan.parts
@@ -137,7 +156,7 @@ class Dispatcher:
         }
         verdicts = self._authorizer.judge(plan.change, judged) if judged else {}
         for part in plan.parts:
-            outlook = _Outlook(part, encoder)
+            outlook = _Outlook(part, encoder, replayed=self._replaying)
             if not part.rights.judged:
                 self._hand_out(outlook, part.cohort.subscribers(), Verdict.ALL)
                 continue
@@ -173,11 +192,12 @@ class Dispatcher:
 class _Outlook:
     """The deliveries that a part may turn into, each made once."""
 
-    __slots__ = ("_made", "encoder", "part")
+    __slots__ = ("_made", "_replayed", "encoder", "part")
 
-    def __init__(self, part: Part, encoder: ChangeEncoder) -> None:
+    def __init__(self, part: Part, encoder: ChangeEncoder, *, replayed: bool) -> None:
         self.part = part
         self.encoder = encoder
+        self._replayed = replayed
         self._made: dict[tuple[Verdict, tuple[int, ...]], Delivery] = {}
 
     def delivery(self, verdict: Verdict, ids: Iterable[int]) -> Delivery:
@@ -186,7 +206,7 @@ class _Outlook:
         if found is None:
             part = self.part
             shown = view(self.encoder.change, part.rights, part.select, verdict)
-            found = self._made[key] = Delivery(self.encoder, shown, key[1])
+            found = self._made[key] = Delivery(self.encoder, shown, key[1], replayed=self._replayed)
         return found
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from realtime_hub.changes import Change, Kind, TableName
 from realtime_hub.hub.lanes import Lane
 from realtime_hub.identity import Identity
+from realtime_hub.lsn import Position
 from realtime_hub.wire.filters import Condition
 from realtime_hub.wire.realtime import ChangeEncoder, View
 
@@ -40,16 +41,24 @@ class Binding:
 class Delivery:
     """One change as all subscribers of a cohort get it.
 
-    ids: of the bindings that it fulfils. frame: a place where the first subscriber leaves the
-    encoded bytes for the others, which share its format.
+    ids: of the bindings that it fulfils. replayed: it is not new. frame: a place where the
+    first subscriber leaves the encoded bytes for the others, which share its format.
     """
 
-    __slots__ = ("encoder", "frame", "ids", "view")
+    __slots__ = ("encoder", "frame", "ids", "replayed", "view")
 
-    def __init__(self, encoder: ChangeEncoder, view: View, ids: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        encoder: ChangeEncoder,
+        view: View,
+        ids: tuple[int, ...],
+        *,
+        replayed: bool = False,
+    ) -> None:
         self.encoder = encoder
         self.view = view
         self.ids = ids
+        self.replayed = replayed
         self.frame: bytes | None = None
 
     @property
@@ -59,10 +68,15 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Changes that were or may have been missed, and why (`reason` is stable text)."""
+    """Changes that were or may have been missed, and why (`reason` is stable text).
+
+    since, until: what lies between these Positions may be missing; None where unknown.
+    """
 
     reason: str
     detail: str = ""
+    since: Position | None = None
+    until: Position | None = None
 
 
 class Subscriber(Protocol):
@@ -80,6 +94,11 @@ class Subscriber(Protocol):
 
     @property
     def lane(self) -> Lane: ...
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much waits to be read that a replay should pause. Never asked of what
+        is live: the stream does not wait for anybody."""
 
     def deliver(self, delivery: Delivery) -> None: ...
 

@@ -7,10 +7,10 @@ conformance suite per port holds every adapter to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from realtime_hub.changes import Change, Row, Table, TableName
 from realtime_hub.hub.posts import Post
@@ -44,7 +44,8 @@ class Source(Protocol):
 
     Ordering: commit order, and within a transaction the order of its statements; Positions
     grow. After a reconnect, changes that were not confirmed come again with the same Positions.
-    A Table is the same object until PostgreSQL describes the relation again.
+    A Table is the same object until PostgreSQL describes the relation again. A batch may be
+    empty; the first one says that reading has begun.
     Failures: what may pass (connection lost, slot in use) is retried inside, with back-off;
     what can't is raised from `batches` as a SourceError.
     Cancellation: `batches` may be cancelled at any await and is then finished.
@@ -60,6 +61,10 @@ class Source(Protocol):
         """Everything up to `lsn` is durable. Never blocks; lower values are ignored."""
 
     async def aclose(self) -> None: ...
+
+
+GoneReason: TypeAlias = Literal["retention", "epoch", "corrupt"]
+"""Why changes after a Position can't be read any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +147,9 @@ class ChangeLog(Protocol):
         never be kept, whatever the storage does; the log is to be opened anew then.
         """
 
-    def read(self, after: Position, tables: Collection[TableName] | None) -> AsyncIterator[Change]:
+    def read(
+        self, after: Position, tables: Collection[TableName] | None
+    ) -> AsyncGenerator[Change, None]:
         """The changes of these tables (None: of all) after a Position, in order.
 
         Ends with `head` as it was at the call, durable or not, so that what is appended later
@@ -154,8 +161,16 @@ class ChangeLog(Protocol):
         kept, or at the step where the reading meets damage or retention overtakes it.
         """
 
-    def begin_epoch(self) -> int:
+    def gone(self, after: Position) -> GoneReason | None:
+        """Why reading after this Position can't be complete; None if nothing speaks against it.
+
+        Tells at once what the first step of `read` would raise, but for damage.
+        """
+
+    def begin_epoch(self, *, system: str | None = None) -> int:
         """The LSN line broke: forget all changes, and return the new epoch.
+
+        system: the name of the line that begins, None if it is called as before.
 
         Earlier Positions are gone from now on (reason "epoch"), `head` is None and
         `durable_lsn` 0.

@@ -166,6 +166,12 @@ class Registry:
     def __len__(self) -> int:
         return len(self._memberships)
 
+    def __contains__(self, subscriber: Subscriber) -> bool:
+        return subscriber in self._memberships
+
+    def subscribers(self) -> list[Subscriber]:
+        return list(self._memberships)
+
     def add(self, subscriber: Subscriber, bindings: tuple[Binding, ...]) -> None:
         """Register a subscriber, or register it anew with other bindings or identity."""
         self.remove(subscriber)

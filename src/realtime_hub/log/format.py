@@ -12,13 +12,13 @@ import hashlib
 import hmac
 import struct
 from dataclasses import dataclass, replace
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
+from realtime_hub.hub.ports import GoneReason
 from realtime_hub.lsn import Position
 
 FORMAT: Final = 1
-Reason: TypeAlias = Literal["retention", "epoch", "corrupt"]
-_REASONS: Final[tuple[Reason, ...]] = ("retention", "epoch", "corrupt")
+_REASONS: Final[tuple[GoneReason, ...]] = ("retention", "epoch", "corrupt")
 _DIGEST: Final = 16
 
 
@@ -124,7 +124,7 @@ class State:
     epoch: int
     durable_lsn: int
     floor: Position
-    reason: Reason
+    reason: GoneReason
     head: Position
     first: int
     next: int

@@ -12,12 +12,12 @@ import asyncio
 import secrets
 from bisect import bisect_right
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from typing import Final
 
 from realtime_hub.changes import Change, TableName
 from realtime_hub.errors import PositionGoneError
-from realtime_hub.hub.ports import Batch, LogStatistics
+from realtime_hub.hub.ports import Batch, GoneReason, LogStatistics
 from realtime_hub.lsn import Position
 
 _SLICE: Final = 256
@@ -87,17 +87,19 @@ class MemoryChangeLog:
         self._syncs += 1
         return self._confirmed
 
-    def read(self, after: Position, tables: Collection[TableName] | None) -> AsyncIterator[Change]:
+    def read(
+        self, after: Position, tables: Collection[TableName] | None
+    ) -> AsyncGenerator[Change, None]:
         kept = list(self._changes)
         first = bisect_right(kept, after, key=lambda change: change.position)
-        gone = None
-        if after.epoch != self._epoch:
-            gone = PositionGoneError("epoch")
-        elif after < self._floor:
-            gone = PositionGoneError("retention")
-        return _read(kept[first:], tables, gone)
+        return _read(kept[first:], tables, self.gone(after))
 
-    def begin_epoch(self) -> int:
+    def gone(self, after: Position) -> GoneReason | None:
+        if after.epoch != self._epoch:
+            return "epoch"
+        return "retention" if after < self._floor else None
+
+    def begin_epoch(self, *, system: str | None = None) -> int:
         self._epoch += 1
         self._changes.clear()
         self._floor = Position(self._epoch, 0, 0)
@@ -116,10 +118,10 @@ class MemoryChangeLog:
 async def _read(
     changes: Sequence[Change],
     tables: Collection[TableName] | None,
-    gone: PositionGoneError | None,
-) -> AsyncIterator[Change]:
+    gone: GoneReason | None,
+) -> AsyncGenerator[Change, None]:
     if gone is not None:
-        raise gone
+        raise PositionGoneError(gone)
     for start in range(0, len(changes), _SLICE):
         for change in changes[start : start + _SLICE]:
             if tables is None or change.table.full_name in tables:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -25,7 +25,7 @@ import structlog
 
 from realtime_hub.changes import Change, TableName
 from realtime_hub.errors import ChangeLogError, ChangeLogInUseError, PositionGoneError
-from realtime_hub.hub.ports import Batch, LogStatistics
+from realtime_hub.hub.ports import Batch, GoneReason, LogStatistics
 from realtime_hub.log.connection import connect
 from realtime_hub.log.epochs import first_epoch, steady_clock
 from realtime_hub.log.format import State
@@ -169,14 +169,21 @@ class SqliteChangeLog:
         self._answered = self.durable_lsn
         return self._answered
 
-    def begin_epoch(self) -> int:
+    def gone(self, after: Position) -> GoneReason | None:
+        if after.epoch != self._epoch:
+            return "epoch"
+        return self._now.state.reason if after < self.floor else None
+
+    def begin_epoch(self, *, system: str | None = None) -> int:
         self._epoch += 1
         self._head = None
         self._offered = self._answered = 0
-        self._writer.put(NewEpoch(self._epoch))
+        self._writer.put(NewEpoch(self._epoch, system))
         return self._epoch
 
-    def read(self, after: Position, tables: Collection[TableName] | None) -> AsyncIterator[Change]:
+    def read(
+        self, after: Position, tables: Collection[TableName] | None
+    ) -> AsyncGenerator[Change, None]:
         durable = self.durable
         in_file = self._now.state.next - 1 if durable is not None and after < durable else 0
         waiting = self._waiting.snapshot() if self._head != durable else []
@@ -207,7 +214,7 @@ class SqliteChangeLog:
         tables: frozenset[TableName] | None,
         in_file: int,
         waiting: Sequence[Sequence[Change]],
-    ) -> AsyncIterator[Change]:
+    ) -> AsyncGenerator[Change, None]:
         self._check_kept(after)
         if in_file:
             async for part in self._slices(after, tables, in_file):
@@ -225,7 +232,7 @@ class SqliteChangeLog:
 
     async def _slices(
         self, after: Position, tables: frozenset[TableName] | None, last: int
-    ) -> AsyncIterator[list[Change]]:
+    ) -> AsyncGenerator[list[Change]]:
         """Parts of the file up to chunk `last`, each read on the reader's thread."""
         place, previous = after, None
         try:
@@ -248,10 +255,9 @@ class SqliteChangeLog:
             raise PositionGoneError("corrupt") from error
 
     def _check_kept(self, after: Position) -> None:
-        if after.epoch != self._epoch:
-            raise PositionGoneError("epoch")
-        if after < self.floor:
-            raise PositionGoneError(self._now.state.reason)
+        reason = self.gone(after)
+        if reason is not None:
+            raise PositionGoneError(reason)
 
     def _file(self) -> File:
         return File(self._path, self._now.generation, self._now.tables)

@@ -35,7 +35,10 @@ _BACKOFF_MOST: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class NewEpoch:
+    """system: the new name of the LSN line, None if it stays."""
+
     epoch: int
+    system: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +143,8 @@ class Writer:
                 return False
             case Batch() as first:
                 done = self._persist(self._gather(first))
-            case NewEpoch(epoch):
-                done = self._until_done(lambda: self._store.begin_epoch(epoch))
+            case NewEpoch(epoch, system):
+                done = self._until_done(lambda: self._store.begin_epoch(epoch, system=system))
                 self._report()
             case Forget(chunk):
                 done = self._until_done(lambda: self._store.forget(chunk))

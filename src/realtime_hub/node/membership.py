@@ -19,6 +19,8 @@ from realtime_hub.errors import (
 from realtime_hub.hub.listeners import Binding, Gap, Subscriber
 from realtime_hub.hub.ports import Authorizer, Catalog, FilterOracle
 from realtime_hub.hub.registry import Registry
+from realtime_hub.lsn import Position
+from realtime_hub.node.replay import Replayer
 
 log = structlog.get_logger(__name__)
 
@@ -31,45 +33,95 @@ class Membership:
     def __init__(
         self,
         registry: Registry,
+        replayer: Replayer,
         authorizer: Authorizer,
         catalog: Catalog,
         oracle: FilterOracle,
     ) -> None:
         self._registry = registry
+        self._replayer = replayer
         self._authorizer = authorizer
         self._catalog = catalog
         self._oracle = oracle
         self._asked_for: dict[Subscriber, tuple[Binding, ...]] = {}
 
+    @property
+    def here(self) -> Position:
+        """The last Position that was dispatched: who joins now and has no start begins there."""
+        return self._replayer.here
+
     async def join(
-        self, subscriber: Subscriber, bindings: Sequence[Binding]
+        self,
+        subscriber: Subscriber,
+        bindings: Sequence[Binding],
+        starts: Sequence[Position | None] | None = None,
     ) -> list[SubscriptionError | None]:
         """Check each binding and register those that hold; on return the subscriber is live.
 
+        starts: aligned with the bindings; one with a start is first given what came after it.
         The answer is aligned with the bindings: None, or why that one is refused. A second
         join of the same subscriber replaces the first.
 
         Raises:
             DatabaseUnreachableError: nothing could be checked, and nothing is registered.
         """
-        outcomes = await asyncio.gather(*(self._check(subscriber, b) for b in bindings))
-        accepted = tuple(outcome for outcome in outcomes if isinstance(outcome, Binding))
+        outcomes = await self._check_all(subscriber, bindings)
         self._asked_for[subscriber] = tuple(bindings)
-        if accepted:
-            self._registry.add(subscriber, accepted)
-        else:
-            self._registry.remove(subscriber)
-        return [None if isinstance(outcome, Binding) else outcome for outcome in outcomes]
+        chosen = starts or [None] * len(bindings)
+        if any(start is not None for start in chosen):
+            subscriber.lane.clear()  # what waits there comes again
+        self._register(subscriber, outcomes, chosen)
+        return _refusals(outcomes)
 
     async def reauthorize(self, subscriber: Subscriber) -> list[SubscriptionError | None]:
         """Check again what the subscriber asked for, after its identity has changed."""
-        return await self.join(subscriber, self._asked_for.get(subscriber, ()))
+        outcomes = await self._check_all(subscriber, self._asked_for.get(subscriber, ()))
+        self._register(subscriber, outcomes, [None] * len(outcomes))
+        return _refusals(outcomes)
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forget the subscriber and what waits for it; nothing happens if it never joined."""
         self._registry.remove(subscriber)
+        self._replayer.withdraw(subscriber)
         self._asked_for.pop(subscriber, None)
         subscriber.lane.clear()
+
+    def place_of(self, subscriber: Subscriber) -> Position | None:
+        """The Position up to which the subscriber has been handed everything that it may have;
+        None while something waits for a decision, and for who has not joined."""
+        if not subscriber.lane.idle:
+            return None
+        place = self._replayer.place_of(subscriber)
+        if place is None and subscriber in self._registry:
+            return self.here
+        return place
+
+    def announce(self, gap: Gap) -> None:
+        """Tell everybody, in the place of its order."""
+        for subscriber in self._registry.subscribers():
+            subscriber.lane.follow(_announcing(subscriber, gap))
+
+    def _register(
+        self,
+        subscriber: Subscriber,
+        outcomes: Sequence[Binding | SubscriptionError],
+        starts: Sequence[Position | None],
+    ) -> None:
+        """Live, or to be replayed: from the given starts, or from where a replay had come to."""
+        places = self._replayer.withdraw(subscriber) or {}
+        begins: dict[Binding, Position | None] = {
+            binding: start or places.get(binding.id)
+            for binding, start in zip(outcomes, starts, strict=True)
+            if isinstance(binding, Binding)
+        }
+        if any(begins.values()):
+            self._registry.remove(subscriber)
+            here = self.here
+            self._replayer.add(subscriber, {b: start or here for b, start in begins.items()})
+        elif begins:
+            self._registry.add(subscriber, tuple(begins))
+        else:
+            self._registry.remove(subscriber)
 
     async def watch_publication(self, *, interval: float) -> None:
         """Tell subscribers when their table leaves the publication; runs until cancelled.
@@ -93,6 +145,11 @@ class Membership:
         gap = Gap(GAP_UNPUBLISHED, f"{name} has left the publication; no changes come from it")
         for subscriber in self._registry.subscribers_of(name):
             subscriber.lane.follow(_announcing(subscriber, gap))
+
+    async def _check_all(
+        self, subscriber: Subscriber, bindings: Sequence[Binding]
+    ) -> list[Binding | SubscriptionError]:
+        return await asyncio.gather(*(self._check(subscriber, b) for b in bindings))
 
     async def _check(self, subscriber: Subscriber, binding: Binding) -> Binding | SubscriptionError:
         try:
@@ -128,6 +185,12 @@ class Membership:
                 await self._authorizer.admit(subscriber.identity, table)
                 return
         raise TableNotPublishedError("nothing that this binding could mean is published")
+
+
+def _refusals(
+    outcomes: Sequence[Binding | SubscriptionError],
+) -> list[SubscriptionError | None]:
+    return [None if isinstance(outcome, Binding) else outcome for outcome in outcomes]
 
 
 def _announcing(subscriber: Subscriber, gap: Gap) -> Callable[[], None]:

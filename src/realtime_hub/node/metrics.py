@@ -16,6 +16,19 @@ _HELP: Final = {
     "reconnects": "Replication sessions after the first",
     "changes": "Changes taken from the stream",
     "repeated": "Changes that came again after a reconnect and were dropped",
+    "line_breaks": "Times that the LSN line broke (slot lost), each with a gap",
+    "log_changes": "Changes kept in the log",
+    "log_bytes": "Bytes of the rows kept in the log",
+    "log_waiting_bytes": "Bytes that wait to be made durable, an estimate",
+    "log_syncs": "Times that the log was made durable",
+    "log_failing": "1 while the log can't be written",
+    "log_oldest": "Commit time of the oldest change kept, Unix time in seconds",
+    "replaying": "Subscribers that are being given what they missed",
+    "replay_passes": "Readings of the log for those who came back",
+    "replay_changes": "Changes read by them",
+    "replay_deliveries": "Changes handed to subscribers by them",
+    "replay_gaps": "Subscribers told that what they missed is not kept",
+    "resumable": "Clients whose places are kept",
     "deliveries": "Changes handed to subscribers",
     "withheld": "Verdicts that withheld a change from an identity or cohort",
     "undecided": "Changes withheld because no verdict came",
@@ -24,7 +37,20 @@ _HELP: Final = {
     "policies_raised": "Asked policies that ended with an error or took too long",
     "unchecked_deletes": "Keys of deleted rows given without a check (deletes = compatible)",
 }
-_GAUGES: Final = frozenset({"streaming", "received_lsn", "confirmed_lsn"})
+_GAUGES: Final = frozenset(
+    {
+        "streaming",
+        "received_lsn",
+        "confirmed_lsn",
+        "log_changes",
+        "log_bytes",
+        "log_waiting_bytes",
+        "log_failing",
+        "log_oldest",
+        "replaying",
+        "resumable",
+    }
+)
 
 
 class HubMetrics(Collector):

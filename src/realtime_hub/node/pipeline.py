@@ -7,36 +7,34 @@ same Positions. The WAL is confirmed only after the log's `sync`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
 from realtime_hub.changes import Table, TableName
-from realtime_hub.errors import DatabaseUnreachableError
 from realtime_hub.hub.dispatch import Dispatcher
 from realtime_hub.hub.ports import Authorizer, Batch, ChangeLog, Source
 from realtime_hub.lsn import Position
 from realtime_hub.node.messages import MessageReader, is_message_table
-
-log = structlog.get_logger(__name__)
-
-_RETRY_SECONDS = 0.5
+from realtime_hub.node.preparing import prepare
 
 
 @dataclass(slots=True)
 class PipelineStatistics:
     """changes: taken from the source. repeated: of those, given before and dropped.
-    last_commit: commit time of the last change, microseconds since the Unix epoch."""
+    last_commit: commit time of the last change, microseconds since the Unix epoch. breaks: of
+    the LSN line, each with a gap."""
 
     changes: int = 0
     repeated: int = 0
     last_commit: int = 0
+    breaks: int = 0
 
 
 class Pipeline:
     """Moves changes from the source to the log and the dispatcher, and confirms them.
 
     messages: takes what the database broadcasts; without it those are changes like others.
+    begun: called when the source has begun to give batches.
     """
 
     def __init__(
@@ -46,6 +44,9 @@ class Pipeline:
         authorizer: Authorizer,
         dispatcher: Dispatcher,
         messages: MessageReader | None = None,
+        *,
+        statistics: PipelineStatistics | None = None,
+        begun: Callable[[], None] | None = None,
     ) -> None:
         self._source = source
         self._log = changelog
@@ -55,7 +56,8 @@ class Pipeline:
         self._tables: dict[TableName, Table] = {}
         # What is kept from before a restart was delivered, or is read from the log on resume.
         self._last: Position | None = changelog.head
-        self.statistics = PipelineStatistics()
+        self._begun = begun
+        self.statistics = PipelineStatistics() if statistics is None else statistics
 
     async def run(self) -> None:
         """Run until cancelled or until the source ends or fails with a SourceError."""
@@ -69,14 +71,19 @@ class Pipeline:
 
     async def _read(self) -> None:
         async for batch in self._source.batches():
+            if self._begun is not None:
+                self._begun()
+                self._begun = None
             await self._take(batch)
             await self._log.room()
 
     async def _take(self, batch: Batch) -> None:
         fresh = self._without_messages(self._fresh(batch))
-        self._log.append(fresh)
         for table in self._changed_tables(fresh):
-            await self._prepare(table)
+            await prepare(self._authorizer, table)
+        # Without an await from here on: what stands in the log has been dispatched, so who
+        # has read up to its head and is registered in that moment misses and repeats nothing.
+        self._log.append(fresh)
         for change in fresh.changes:
             self._dispatcher.dispatch(change)
         if fresh.changes:
@@ -116,16 +123,6 @@ class Pipeline:
                 self._tables[table.full_name] = table
                 changed.append(table)
         return changed
-
-    async def _prepare(self, table: Table) -> None:
-        while True:
-            try:
-                await self._authorizer.table_changed(table)
-            except DatabaseUnreachableError as error:
-                log.warning("rights_unreadable", table=str(table.full_name), error=str(error))
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                return
 
     async def _confirm(self) -> None:
         while True:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
+
+import structlog
 
 from realtime_hub.errors import (
     NotFitError,
@@ -25,34 +27,52 @@ from realtime_hub.sources.connection import (
     string,
 )
 
+log = structlog.get_logger(__name__)
+
 _SLOT_NAME: Final = re.compile(r"[a-z0-9_]{1,63}")
+
+
+class StreamLine(NamedTuple):
+    """What must stay the same for LSNs, and what is read between them, to mean the same.
+
+    A publication that was dropped and made anew has another OID, and changes in between were
+    not published.
+    """
+
+    system_identifier: str
+    timeline: int
+    publication_oid: int
+
+    def __str__(self) -> str:
+        return f"{self.system_identifier}/{self.timeline}/{self.publication_oid}"
 
 
 @dataclass(frozen=True, slots=True)
 class StreamOrigin:
     """Which stream is read, and from where.
 
-    system_identifier, timeline: whose LSN line it is. confirmed_lsn: the slot's
-    `confirmed_flush_lsn` when reading began. created: the slot was made for it.
+    line: whose LSNs these are. confirmed_lsn: the slot's `confirmed_flush_lsn` when reading
+    began. created: the slot was made for it.
     """
 
-    system_identifier: str
-    timeline: int
+    line: StreamLine
     confirmed_lsn: int
     created: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SlotRequest:
-    """create: make the slot if it does not exist.
+    """create: make the slot if it does not exist. failover: have standbys keep one like it
+    (PostgreSQL 17 and later).
 
     Raises SettingsError for a slot name that PostgreSQL would refuse.
     """
 
     slot: str
     publication: str
-    temporary: bool
-    create: bool
+    temporary: bool = False
+    create: bool = True
+    failover: bool = False
 
     def __post_init__(self) -> None:
         if not _SLOT_NAME.fullmatch(self.slot):
@@ -62,12 +82,16 @@ class SlotRequest:
             )
 
 
-async def prepare(connection: Connection, request: SlotRequest, confirmed: int) -> StreamOrigin:
+async def prepare(
+    connection: Connection, request: SlotRequest, confirmed: int, *, renew: bool = False
+) -> StreamOrigin:
     """Check the server and the publication, then find or make the slot.
 
     confirmed: the LSN that was confirmed to the slot before, 0 if nothing was. The slot must
     then still be there, and not be ahead of it: it was dropped and made anew otherwise, or
-    somebody else has read from it, and changes are missing.
+    somebody else has read from it, and changes are missing. The server's WAL must not end
+    before it either, as after a restored backup.
+    renew: drop the slot first, since it is of no use any more.
 
     Waits as long as the server does: a slot is made once all transactions that were open
     have ended.
@@ -75,8 +99,14 @@ async def prepare(connection: Connection, request: SlotRequest, confirmed: int) 
     Raises NotFitError, PublicationMissingError, SlotLostError, SlotInUseError, CommandError.
     """
     await _check_server(connection)
-    await _check_publication(connection, request.publication)
-    ((system_identifier, timeline, *_),) = await connection.query("IDENTIFY_SYSTEM")
+    line, end = await _identify(connection, request.publication)
+    if end < confirmed:
+        raise SlotLostError(
+            f"the server's WAL ends at {format_lsn(end)}, before {format_lsn(confirmed)}, up to"
+            " which changes were kept: it was restored from a backup"
+        )
+    if renew:
+        await _drop(connection, request.slot)
     found = None if request.temporary else await _existing(connection, request.slot)
     lsn = await _create(connection, request, confirmed) if found is None else found
     if 0 < confirmed < lsn:
@@ -84,7 +114,36 @@ async def prepare(connection: Connection, request: SlotRequest, confirmed: int) 
             f"replication slot {identifier(request.slot)} stands at {format_lsn(lsn)},"
             f" beyond {format_lsn(confirmed)}, up to which its changes were kept"
         )
-    return StreamOrigin(str(system_identifier), int(timeline or 0), lsn, found is None)
+    return StreamOrigin(line, lsn, found is None)
+
+
+async def identify(connection: Connection, publication: str) -> StreamLine:
+    """Whose LSNs this connection would give.
+
+    Raises PublicationMissingError, CommandError.
+    """
+    line, _ = await _identify(connection, publication)
+    return line
+
+
+async def _identify(connection: Connection, publication: str) -> tuple[StreamLine, int]:
+    """Whose WAL it is, and where it ends."""
+    oid = await _publication_oid(connection, publication)
+    ((system_identifier, timeline, end, *_),) = await connection.query("IDENTIFY_SYSTEM")
+    line = StreamLine(str(system_identifier), int(timeline or 0), oid)
+    return line, parse_lsn(end or "0/0")
+
+
+async def _drop(connection: Connection, slot: str) -> None:
+    if not await connection.query(
+        f"SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = {string(slot)}"
+    ):
+        return
+    try:
+        await connection.query(f"DROP_REPLICATION_SLOT {identifier(slot)}")
+    except CommandError as error:
+        raise start_error(error) from error
+    log.warning("slot_dropped", slot=slot)
 
 
 async def _check_server(connection: Connection) -> None:
@@ -96,12 +155,13 @@ async def _check_server(connection: Connection) -> None:
         )
 
 
-async def _check_publication(connection: Connection, publication: str) -> None:
+async def _publication_oid(connection: Connection, publication: str) -> int:
     found = await connection.query(
-        f"SELECT FROM pg_catalog.pg_publication WHERE pubname = {string(publication)}"
+        f"SELECT oid FROM pg_catalog.pg_publication WHERE pubname = {string(publication)}"
     )
     if not found:
         raise PublicationMissingError(f"publication {identifier(publication)} does not exist")
+    return int(found[0][0] or 0)
 
 
 async def _existing(connection: Connection, slot: str) -> int | None:
@@ -127,10 +187,11 @@ async def _create(connection: Connection, request: SlotRequest, confirmed: int) 
     if confirmed or not request.create:
         raise SlotLostError(f"replication slot {identifier(request.slot)} does not exist")
     kind = "TEMPORARY LOGICAL" if request.temporary else "LOGICAL"
-    command = f"CREATE_REPLICATION_SLOT {identifier(request.slot)} {kind} pgoutput"
+    # The old spelling of (SNAPSHOT 'nothing'), which every server understands.
+    options = "(SNAPSHOT 'nothing', FAILOVER true)" if request.failover else "NOEXPORT_SNAPSHOT"
+    command = f"CREATE_REPLICATION_SLOT {identifier(request.slot)} {kind} pgoutput {options}"
     try:
-        # The old spelling of (SNAPSHOT 'nothing'), which every server understands.
-        ((_, consistent_point, *_),) = await connection.query(f"{command} NOEXPORT_SNAPSHOT")
+        ((_, consistent_point, *_),) = await connection.query(command)
     except CommandError as error:
         raise _creation_error(error) from error
     return parse_lsn(consistent_point or "0/0")
@@ -140,6 +201,8 @@ def _creation_error(error: CommandError) -> Exception:
     match error.sqlstate:
         case "42710":  # duplicate_object: another process was faster, or has not let go yet
             return SlotInUseError(error.message)
+        case "42601":  # syntax_error: an option that this server does not know
+            return NotFitError(error.message, "Failover slots need PostgreSQL 17 or later")
         case "42501":  # insufficient_privilege
             return NotFitError(error.message, "Run `alter role <name> with replication`")
         case "53400":  # configuration_limit_exceeded

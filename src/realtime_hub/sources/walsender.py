@@ -24,10 +24,17 @@ from realtime_hub.sources.connection import (
 )
 from realtime_hub.sources.heartbeat import beat
 from realtime_hub.sources.session import Describer, Progress, Session
-from realtime_hub.sources.slots import SlotRequest, StreamOrigin, prepare, start_error
+from realtime_hub.sources.slots import (
+    SlotRequest,
+    StreamLine,
+    StreamOrigin,
+    identify,
+    prepare,
+    start_error,
+)
 from realtime_hub.wire.transactions import Transactions
 
-__all__ = ["Describer", "StreamOrigin", "WalsenderSource", "WalsenderStatistics"]
+__all__ = ["Describer", "StreamLine", "StreamOrigin", "WalsenderSource", "WalsenderStatistics"]
 
 log = structlog.get_logger(__name__)
 
@@ -57,10 +64,14 @@ class WalsenderSource:
     raises SlotLostError instead of being tried again. epoch: goes into every Position.
     heartbeat: seconds between pulses written to the WAL; None for none. wal_sender_timeout:
     seconds after which the server frees the slot of a reader that went silent. on_state: called
-    when the state changes, with what interrupted the stream when it did.
+    when the state changes, with what interrupted the stream when it did. line: the stream that
+    is expected, None for any. failover: make the slot one that standbys keep too. renew: drop a
+    slot of this name first.
 
     Who kept changes of the slot before calls `confirm` with the LSN that was durable, ahead of
     `batches`: a slot that is gone, or that stands beyond it, then raises SlotLostError.
+
+    The first batch after each connect is empty: the stream stands.
 
     `batches` raises NotFitError, PublicationMissingError, SlotLostError (also when another
     server or timeline answers than before), SettingsError, and SourceError itself for what
@@ -77,6 +88,9 @@ class WalsenderSource:
         temporary: bool = False,
         create: bool = True,
         epoch: int = 0,
+        line: StreamLine | None = None,
+        failover: bool = False,
+        renew: bool = False,
         heartbeat: float | None = 10.0,
         wal_sender_timeout: float = 10.0,
         connect_timeout: float = 10.0,
@@ -85,7 +99,9 @@ class WalsenderSource:
     ) -> None:
         self._dsn = dsn
         self._conninfo = replication_conninfo(dsn, wal_sender_timeout)
-        self._request = SlotRequest(slot, publication, temporary, create)
+        self._request = SlotRequest(slot, publication, temporary, create, failover)
+        self._line = line
+        self._renew = renew
         self._describer = describer
         self._epoch = epoch
         self._heartbeat = heartbeat
@@ -124,6 +140,7 @@ class WalsenderSource:
             while True:
                 try:
                     session = await self._connect()
+                    yield Batch(())
                     while True:
                         yield await session.next_batch()
                         self._backoff.reset()
@@ -154,11 +171,26 @@ class WalsenderSource:
             if self._on_state is not None:
                 self._on_state(state, error)
 
+    @staticmethod
+    async def identify(dsn: str, publication: str, *, connect_timeout: float = 10.0) -> StreamLine:
+        """Which stream a source of this database would read.
+
+        Raises DatabaseUnreachableError, PublicationMissingError, CommandError.
+        """
+        conninfo = replication_conninfo(dsn, wal_sender_timeout=10.0)
+        connection = await Connection.open(conninfo, connect_timeout=connect_timeout)
+        try:
+            return await identify(connection, publication)
+        finally:
+            connection.close()
+
     async def _connect(self) -> Session:
         self._enter(SourceState.CONNECTING)
         connection = await Connection.open(self._conninfo, connect_timeout=self._connect_timeout)
         try:
-            origin = await prepare(connection, self._request, self._known_lsn())
+            known = self._known_lsn()
+            origin = await prepare(connection, self._request, known, renew=self._renew)
+            self._renew = False
             self._check_same_stream(origin)
             await self._start(connection)
         except BaseException:
@@ -188,13 +220,15 @@ class WalsenderSource:
             raise start_error(error) from error
 
     def _check_same_stream(self, origin: StreamOrigin) -> None:
-        first = self._origin
-        if first is None:
+        if self._line is None:
+            self._line = origin.line
+        if origin.line != self._line:
+            raise SlotLostError(
+                "another server answers than before, or another timeline of it, or the"
+                " publication was made anew"
+            )
+        if self._origin is None:
             self._origin = origin
-            return
-        line = (first.system_identifier, first.timeline)
-        if (origin.system_identifier, origin.timeline) != line:
-            raise SlotLostError("another server, or another timeline of it, answers than before")
 
     async def _wait(self, error: SourceError) -> None:
         if self._request.temporary and self._origin is not None:

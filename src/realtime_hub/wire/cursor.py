@@ -2,9 +2,10 @@
 
     cursor = base64url(version u8 | epoch u56 | lsn u64 | ordinal u32 | tag 16 bytes)
 
-in network byte order; the tag is HMAC-SHA256 (RFC 2104) over what stands before it, cut to
-its first 16 bytes. These are 36 bytes, so the 48 characters have no padding and no spare bits,
-and there is one cursor for a Position and a key.
+in network byte order; the tag is BLAKE2b over what stands before it, keyed and of 16 bytes
+(RFC 7693): a third of what an HMAC costs, which counts since every change is given a cursor.
+These are 36 bytes, so the 48 characters have no padding and no spare bits, and there is one
+cursor for a Position and a key.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import binascii
 import hmac
 import struct
+from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Final
 
 from realtime_hub.errors import CursorError
@@ -41,7 +44,7 @@ def encode_cursor(position: Position, key: bytes) -> str:
     """
     epoch, lsn, ordinal = position
     body = _BODY.pack(_VERSION << 56 | epoch, lsn, ordinal)
-    tag = hmac.digest(key, body, "sha256")[:_TAG]
+    tag = blake2b(body, digest_size=_TAG, key=key).digest()
     return binascii.b2a_base64(body + tag, newline=False).translate(_TO_URL).decode("ascii")
 
 
@@ -63,3 +66,18 @@ def decode_cursor(text: str, key: bytes) -> Position:
     if not hmac.compare_digest(encode_cursor(position, key), text):
         raise CursorError
     return position
+
+
+@dataclass(frozen=True, slots=True)
+class Cursors:
+    """Writes and reads the cursors of one key, which `cursor_key` derives."""
+
+    key: bytes = field(repr=False)
+
+    def write(self, position: Position) -> str:
+        """As `encode_cursor` does."""
+        return encode_cursor(position, self.key)
+
+    def read(self, text: str) -> Position:
+        """As `decode_cursor` does; raises CursorError."""
+        return decode_cursor(text, self.key)

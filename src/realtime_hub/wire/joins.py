@@ -39,7 +39,8 @@ class RequestedBinding:
     """One entry of `postgres_changes` as asked for, and as understood.
 
     echo: the entry for the join reply, without its id. kind, schema, table: None for any.
-    refusal: why it can't be served, as far as the entry alone tells.
+    since: the cursor to go on from, not read yet; not part of the id. refusal: why it can't be
+    served, as far as the entry alone tells.
     """
 
     id: int
@@ -49,6 +50,7 @@ class RequestedBinding:
     table: str | None = None
     conditions: tuple[Condition, ...] = ()
     select: tuple[str, ...] | None = None
+    since: str | None = None
     refusal: SubscriptionError | None = None
 
     def __str__(self) -> str:
@@ -183,13 +185,14 @@ def _binding(entry: object, taken: dict[int, bytes]) -> RequestedBinding:
         wild = schema is None or table is None
         conditions = _conditions(asked, wild=wild)
         select = _select(asked, wild=wild)
+        since = _since(asked)
     except SubscriptionError as refusal:
         schema, table = _name(asked.get("schema")), _name(asked.get("table"))
         ident = _identify([kind, "refused", echo], taken)
         return RequestedBinding(ident, echo, kind, schema, table, refusal=refusal)
     text = asked.get("filter", "").strip() or None
     ident = _identify([kind, schema, table, text, select], taken)
-    return RequestedBinding(ident, echo, kind, schema, table, conditions, select)
+    return RequestedBinding(ident, echo, kind, schema, table, conditions, select, since)
 
 
 def _identify(key: list[Any], taken: dict[int, bytes]) -> int:
@@ -258,6 +261,13 @@ def _select(asked: Json, *, wild: bool) -> tuple[str, ...] | None:
     if columns and wild:
         raise SelectError("select needs an explicit schema and table")
     return tuple(columns) or None
+
+
+def _since(asked: Json) -> str | None:
+    since = asked.get("since")
+    if since is not None and not isinstance(since, str):
+        raise SubscriptionError("since must be a cursor, as messages carry it")
+    return since
 
 
 def _echoable(value: object) -> bool:

@@ -1,14 +1,15 @@
 """The payload of a `postgres_changes` event.
 
     {"ids": [123], "data": {"schema", "table", "commit_timestamp", "type", "columns",
-                            "record", "old_record", "errors"}}
+                            "record", "old_record", "errors"}, "cursor": "..."}
 
-An INSERT has no `old_record`, a DELETE no `record`. The shape is Supabase Realtime's.
+An INSERT has no `old_record`, a DELETE no `record`. The shape is Supabase Realtime's, but for
+`cursor`, from which a client can resume.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -20,6 +21,7 @@ import orjson
 
 from realtime_hub.changes import UNKNOWN, Change, Kind, Row, Table
 from realtime_hub.errors import ValueSyntaxError
+from realtime_hub.lsn import Position
 from realtime_hub.wire.pgliterals import Encoder
 from realtime_hub.wire.pgtypes import json_encoder
 
@@ -56,12 +58,21 @@ class ChangeEncoder:
     A change is too large when the texts of its values, new and old, shown or not, add up to
     more than `max_bytes`; what stays then are values of up to 64 bytes. A value that is not
     what its type prints becomes a JSON string as it is: the change is not lost.
+    cursor: writes a Position for clients; without it payloads have none.
     """
 
-    __slots__ = ("_data", "_layouts", "_new", "_old", "change", "too_large")
+    __slots__ = ("_cursor", "_data", "_layouts", "_new", "_old", "_tail", "change", "too_large")
 
-    def __init__(self, change: Change, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        change: Change,
+        *,
+        max_bytes: int = MAX_BYTES,
+        cursor: Callable[[Position], str] | None = None,
+    ) -> None:
         self.change = change
+        self._cursor = cursor
+        self._tail: bytes | None = None
         self._new, self._old = change.new, change.old
         self.too_large = _size(change.new) + _size(change.old) > max_bytes
         if self.too_large:
@@ -79,7 +90,18 @@ class ChangeEncoder:
     def payload(self, view: View, ids: Iterable[int]) -> bytes:
         """The whole payload, for the bindings with these ids."""
         listed = ",".join(map(str, ids)).encode()
-        return b'{"ids":[%b],"data":%b}' % (listed, self.data(view))
+        return b'{"ids":[%b],"data":%b%b}' % (listed, self.data(view), self._end())
+
+    def cursor(self) -> str | None:
+        """The change's Position as clients hold it."""
+        return None if self._cursor is None else self._cursor(self.change.position)
+
+    def _end(self) -> bytes:
+        tail = self._tail
+        if tail is None:
+            cursor = self.cursor()
+            tail = self._tail = b"" if cursor is None else b',"cursor":"%b"' % cursor.encode()
+        return tail
 
     def _encode(self, view: View) -> bytes:
         change, new, old = self.change, self._new, self._old

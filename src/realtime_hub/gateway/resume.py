@@ -1,0 +1,215 @@
+"""Where clients that name themselves have come to, topic by topic, so that they can go on.
+
+A client of the `resume` connection parameter need not know of cursors: it answers pings, as
+every WebSocket does, and each answer acknowledges what was sent before the ping. The name is
+no secret and gives no rights: it counts for the role and the subject that first used it, and
+what is replayed is judged by their rights of today.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+
+import structlog
+
+from realtime_hub.identity import Identity
+from realtime_hub.lsn import Position
+
+log = structlog.get_logger(__name__)
+
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
+SAVE_SECONDS: Final = 0.5
+_SWEEP_SECONDS: Final = 60.0
+_MAX_TOPICS: Final = 200
+
+
+class ResumeKey(NamedTuple):
+    """Whose places these are."""
+
+    name: str
+    role: str
+    subject: str
+
+    @classmethod
+    def of(cls, name: str, identity: Identity) -> ResumeKey:
+        return cls(name, identity.role, identity.subject)
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRecord:
+    """What is kept of one key. seen: when it was last in use, seconds since the Unix epoch."""
+
+    key: ResumeKey
+    places: Mapping[str, Position]
+    seen: float
+
+
+class ResumeStore(Protocol):
+    """Keeps records past the end of the process. Called in threads, one call at a time.
+
+    Storage that fails raises OSError; what was not saved is handed over again.
+    """
+
+    def load(self) -> list[ResumeRecord]:
+        """All records that are whole. One that is damaged is as one that never was."""
+
+    def save(self, records: list[ResumeRecord], forget: list[ResumeKey]) -> None:
+        """Replace these records and delete those, durably and all at once."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Resumable:
+    """The places of one key, in the hands of one connection.
+
+    known: it was there before that connection came. replaced: called when another takes it.
+    """
+
+    key: ResumeKey
+    places: dict[str, Position]
+    seen: float
+    known: bool
+    replaced: Callable[[], None]
+    changed: Callable[[Resumable], None] = field(repr=False)
+
+    def begin(self, topic: str, place: Position) -> None:
+        """The topic is joined and goes on from here, unless more is acknowledged already."""
+        if topic not in self.places:
+            while len(self.places) >= _MAX_TOPICS:
+                del self.places[next(iter(self.places))]
+            self.places[topic] = place
+            self.changed(self)
+
+    def acknowledge(self, topic: str, place: Position) -> None:
+        """The client has everything of the topic up to here; ignored for topics that it left."""
+        known = self.places.get(topic)
+        if known is not None and place > known:
+            self.places[topic] = place
+            self.changed(self)
+
+    def forget(self, topic: str) -> None:
+        """The client has left: should it come back, it begins anew."""
+        if self.places.pop(topic, None) is not None:
+            self.changed(self)
+
+
+class ResumeBook:
+    """All resumable clients. `run` saves them every half second while it runs.
+
+    max_age: seconds after which who did not come back is forgotten. max_entries: how many are
+    kept; the longest unseen go first.
+    """
+
+    def __init__(self, store: ResumeStore, *, max_age: float, max_entries: int = 100_000) -> None:
+        self._store = store
+        self._max_age = max_age
+        self._max_entries = max_entries
+        self._entries: dict[ResumeKey, Resumable] = {}
+        self._unsaved: dict[ResumeKey, Resumable] = {}
+        self._forgotten: list[ResumeKey] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    async def load(self) -> None:
+        """Take over what an earlier process kept. Raises OSError."""
+        oldest = time.time() - self._max_age
+        for record in sorted(await asyncio.to_thread(self._store.load), key=lambda r: r.seen):
+            if record.seen >= oldest:
+                self._entries[record.key] = self._made(record)
+            else:
+                self._forgotten.append(record.key)
+
+    def claim(self, key: ResumeKey, replaced: Callable[[], None]) -> Resumable:
+        """Take the key's places over; whoever had them is told."""
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            entry = self._made(ResumeRecord(key, {}, time.time()))
+        else:
+            holder, entry.replaced, entry.known = entry.replaced, _nobody, True
+            if holder != replaced:
+                holder()
+        entry.replaced = replaced
+        self._entries[key] = entry  # at the end: the first are those longest unseen
+        self._changed(entry)
+        return entry
+
+    def release(self, entry: Resumable, replaced: Callable[[], None]) -> None:
+        """Its connection is gone; the places stay."""
+        if entry.replaced == replaced:
+            entry.replaced = _nobody
+            self._changed(entry)
+
+    async def run(self) -> None:
+        """Save what has changed; runs until cancelled."""
+        loop = asyncio.get_running_loop()
+        swept = loop.time()
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            if loop.time() - swept >= _SWEEP_SECONDS:
+                swept = loop.time()
+                self._sweep()
+            await self.save()
+
+    async def save(self) -> None:
+        """Make all durable; trouble with the storage is logged, and it is tried again later."""
+        changed, self._unsaved = self._unsaved, {}
+        forgotten, self._forgotten = self._forgotten, []
+        if not changed and not forgotten:
+            return
+        records = [ResumeRecord(e.key, dict(e.places), e.seen) for e in changed.values()]
+        try:
+            await asyncio.shield(asyncio.to_thread(self._store.save, records, forgotten))
+        except OSError as error:
+            log.warning("resume_places_not_saved", error=str(error), clients=len(records))
+            self._unsaved = changed | self._unsaved
+            self._forgotten += forgotten
+
+    async def aclose(self) -> None:
+        """Save once more."""
+        await self.save()
+        await asyncio.to_thread(self._store.close)
+
+    def _made(self, record: ResumeRecord) -> Resumable:
+        known = bool(record.places)
+        places = dict(record.places)
+        return Resumable(record.key, places, record.seen, known, _nobody, self._changed)
+
+    def _changed(self, entry: Resumable) -> None:
+        entry.seen = time.time()
+        self._unsaved[entry.key] = entry
+
+    def _sweep(self) -> None:
+        """Forget who has not come back in time, and the longest unseen where there are too many."""
+        oldest, surplus = time.time() - self._max_age, len(self._entries) - self._max_entries
+        for key, entry in list(self._entries.items()):
+            if entry.replaced is not _nobody:
+                continue
+            if surplus > 0 or entry.seen < oldest:
+                del self._entries[key]
+                self._unsaved.pop(key, None)
+                self._forgotten.append(key)
+                surplus -= 1
+
+
+class ForgetfulStore:
+    """Keeps nothing: for logs that do not outlive the process either."""
+
+    def load(self) -> list[ResumeRecord]:
+        return []
+
+    def save(self, records: list[ResumeRecord], forget: list[ResumeKey]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _nobody() -> None:
+    """Holds a key that no connection has."""
