@@ -142,6 +142,12 @@ async def test_a_policy_is_asked_once_until_it_is_forgotten(
     assert await policies.readable(who(), "t") == NOTHING
 
 
+async def test_whoever_is_refused_is_asked_for_again(dsn: str, policies: ChannelAuthorizer) -> None:
+    assert await policies.readable(who(), "t") == NOTHING
+    run(dsn, "create policy a on realtime.messages for select to authenticated using (true)")
+    assert await policies.readable(who(), "t") == ALL
+
+
 async def test_an_answer_is_forgotten_after_its_time(dsn: str, pool: Pool) -> None:
     policies = ChannelAuthorizer(pool, ttl=0, timeout=1)
     assert not await policies.writable(who(), "t", Extension.BROADCAST)

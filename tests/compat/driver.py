@@ -60,8 +60,9 @@ class Driver:
     async def subscribed(self, channel: str, times: int = 1) -> None:
         await self.until(lambda: self.statuses(channel).count(SUBSCRIBED) >= times)
 
-    async def authorize(self, token: str) -> None:
-        """Set the user's token, as applications do before their first private subscription."""
+    async def authorize(self, token: str | None) -> None:
+        """Set the user's token, as applications do before their first private subscription;
+        None: supabase-js gets it from where it was told to."""
         before = len(self.told("authorized"))
         await self.tell({"do": "set_auth", "token": token})
         await self.until(lambda: len(self.told("authorized")) > before)
@@ -84,6 +85,33 @@ class Driver:
 
     def changes(self, channel: str) -> list[Change]:
         return [Change(event) for event in self.told("change", channel)]
+
+    def broadcasts(self, channel: str) -> list[Event]:
+        """What the application was handed: `{type, event, payload}`, perhaps with `meta`."""
+        return [event["broadcast"] for event in self.told("broadcast", channel)]
+
+    async def wait_broadcasts(self, channel: str, count: int) -> list[Event]:
+        await self.until(lambda: len(self.broadcasts(channel)) >= count)
+        return self.broadcasts(channel)
+
+    def present(self, channel: str) -> dict[str, list[Event]]:
+        """Who is there, as the client says: what each tracks, without refs, by key."""
+        synced = self.told("presence", channel)
+        state = synced[-1]["presence"] if synced else {}
+        return {
+            key: [{k: v for k, v in meta.items() if "ref" not in k} for meta in metas]
+            for key, metas in state.items()
+        }
+
+    async def wait_present(self, channel: str, expected: dict[str, list[Event]]) -> None:
+        await self.until(lambda: self.present(channel) == expected)
+
+    async def outcome(self, command: Event) -> Any:
+        """Give a command that has an outcome, and wait for it."""
+        before = len(self.told("outcome"))
+        await self.tell(command)
+        await self.until(lambda: len(self.told("outcome")) > before)
+        return self.told("outcome")[before]["outcome"]
 
     async def wait_changes(self, channel: str, count: int) -> list[Change]:
         await self.until(lambda: len(self.changes(channel)) >= count)

@@ -313,31 +313,3 @@ async def test_numbers_travel_with_all_their_digits(stand: Stand, start: Starter
     [text] = [frame for frame in received if '"record"' in frame]
     assert "9223372036854775807" in text
     assert "123456789012345678.50" in text
-
-
-# What is not served
-
-
-@pytest.mark.parametrize("kind", ["js 2.0.0", "js 1.0.0"])
-async def test_a_broadcast_is_refused_and_not_just_lost(
-    stand: Stand, start: Starter, kind: str
-) -> None:
-    driver = await start(kind)
-    await driver.connect(stand.url, ANON)
-    await driver.subscribe("room", config={"broadcast": {"ack": True}})
-    await driver.tell({"do": "send", "channel": "room", "event": "greeting", "payload": {}})
-    await driver.until(lambda: bool(driver.told("outcome")))
-    assert driver.told("outcome")[0]["outcome"] == "error"
-
-
-async def test_a_broadcast_over_http_is_refused_with_its_reason(
-    stand: Stand, start: Starter
-) -> None:
-    driver = await start("js 2.0.0")
-    await driver.connect(stand.url, ANON)
-    message = {"do": "http_send", "channel": "room", "event": "greeting", "payload": {"n": 1}}
-    await driver.tell(message)
-    await driver.until(lambda: bool(driver.told("outcome")))
-    outcome = driver.told("outcome")[0]["outcome"]
-    assert outcome["success"] is False
-    assert "not served" in outcome["error"]

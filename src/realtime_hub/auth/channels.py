@@ -73,7 +73,11 @@ class ChannelAuthorizer:
         self.asked = 0
 
     async def readable(self, identity: Identity, topic: str) -> ChannelRights:
-        return await self._reading.get((identity, topic))
+        rights = await self._reading.get((identity, topic))
+        if not (rights.broadcast or rights.presence):
+            # Who is refused tries again, and shall get in once the policies allow it.
+            self._reading.forget((identity, topic))
+        return rights
 
     async def writable(self, identity: Identity, topic: str, extension: Extension) -> bool:
         return await self._writing.get((identity, topic, extension))

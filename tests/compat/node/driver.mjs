@@ -4,9 +4,19 @@ import { createInterface } from 'node:readline'
 import { createClient } from '@supabase/supabase-js'
 import WebSocket from 'ws'
 
-const tell = (event) => process.stdout.write(JSON.stringify(event) + '\n')
+const tell = (event) => process.stdout.write(JSON.stringify(event, plain) + '\n')
 const channels = new Map()
 let client
+
+// Bytes travel between the test and here as {"bytes": base64}.
+const plain = (key, value) =>
+  value instanceof ArrayBuffer || ArrayBuffer.isView(value)
+    ? { bytes: Buffer.from(value).toString('base64') }
+    : value
+const real = (payload) =>
+  typeof payload?.bytes === 'string'
+    ? new Uint8Array(Buffer.from(payload.bytes, 'base64')).buffer
+    : payload
 
 class Tapped extends WebSocket {
   constructor(...args) {
@@ -27,7 +37,7 @@ const commands = {
     if (token) options.accessToken = async () => token
     client = createClient(url, key, options)
   },
-  subscribe({ channel: name, bindings = [], broadcast = [], config }) {
+  subscribe({ channel: name, bindings = [], broadcast = [], presence, config }) {
     const channel = client.channel(name, config ? { config } : undefined)
     bindings.forEach((filter, binding) =>
       channel.on('postgres_changes', filter, (payload) =>
@@ -37,6 +47,10 @@ const commands = {
     broadcast.forEach((event) =>
       channel.on('broadcast', { event }, (payload) => tell({ channel: name, broadcast: payload }))
     )
+    if (presence)
+      channel.on('presence', { event: 'sync' }, () =>
+        tell({ channel: name, presence: channel.presenceState() })
+      )
     channel.on('system', {}, (payload) => tell({ channel: name, system: payload }))
     channel.subscribe((status, error) =>
       tell({ channel: name, status, error: error ? String(error.message ?? error) : null })
@@ -44,11 +58,24 @@ const commands = {
     channels.set(name, channel)
   },
   async send({ channel, event, payload }) {
-    tell({ channel, outcome: await channels.get(channel).send({ type: 'broadcast', event, payload }) })
+    const message = { type: 'broadcast', event, payload: real(payload) }
+    tell({ channel, outcome: await channels.get(channel).send(message) })
   },
-  async http_send({ channel, event, payload }) {
+  // Outside a subscription supabase-js sends over HTTP.
+  async send_unsubscribed({ channel, event, payload }) {
+    const message = { type: 'broadcast', event, payload }
+    tell({ channel, outcome: await client.channel(channel).send(message) })
+  },
+  async track({ channel, payload }) {
+    tell({ channel, outcome: await channels.get(channel).track(payload) })
+  },
+  async untrack({ channel }) {
+    tell({ channel, outcome: await channels.get(channel).untrack() })
+  },
+  async http_send({ channel, event, payload, config }) {
     const refused = (error) => ({ success: false, error: String(error) })
-    const outcome = await client.channel(channel).httpSend(event, payload).catch(refused)
+    const room = client.channel(channel, config ? { config } : undefined)
+    const outcome = await room.httpSend(event, real(payload)).catch(refused)
     tell({ channel, outcome })
   },
   async leave({ channel }) {

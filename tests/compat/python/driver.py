@@ -4,10 +4,12 @@ line on stdout. Runs in an environment of its own, with nothing of this project 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import sys
 from typing import Any
 
+from realtime.exceptions import RealtimeHTTPError
 from supabase import AsyncClient, acreate_client
 
 
@@ -33,6 +35,7 @@ class Commands:
         channel: str,
         bindings: list[dict[str, Any]] | None = None,
         broadcast: list[str] | None = None,
+        presence: bool = False,
         config: dict[str, Any] | None = None,
     ) -> None:
         room = self.client.channel(channel, {"config": config} if config else None)
@@ -40,6 +43,8 @@ class Commands:
             room.on_postgres_changes(callback=self._on_change(channel, number), **binding)
         for event in broadcast or []:
             room.on_broadcast(event, lambda payload: tell(channel=channel, broadcast=payload))
+        if presence:
+            room.on_presence_sync(lambda: tell(channel=channel, presence=room.presence_state()))
         room.on_system(lambda payload: tell(channel=channel, system=payload))
         await room.subscribe(
             lambda status, error: tell(
@@ -53,6 +58,25 @@ class Commands:
 
     async def send(self, channel: str, event: str, payload: dict[str, Any]) -> None:
         await self.client.channel(channel).send_broadcast(event, payload)
+
+    async def http_send(
+        self, channel: str, event: str, payload: Any, config: dict[str, Any] | None = None
+    ) -> None:
+        room = self.client.channel(channel, {"config": config} if config else None)
+        if isinstance(payload, dict) and isinstance(payload.get("bytes"), str):
+            payload = base64.b64decode(payload["bytes"])
+        try:
+            await room.http_send(event, payload)
+        except RealtimeHTTPError as error:
+            tell(channel=channel, outcome={"success": False, "error": str(error)})
+        else:
+            tell(channel=channel, outcome={"success": True})
+
+    async def track(self, channel: str, payload: dict[str, Any]) -> None:
+        await self.client.channel(channel).track(payload)
+
+    async def untrack(self, channel: str) -> None:
+        await self.client.channel(channel).untrack()
 
     async def leave(self, channel: str) -> None:
         await self.client.remove_channel(self.client.channel(channel))
