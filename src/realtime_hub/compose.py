@@ -99,7 +99,7 @@ class Service:
         self._membership = Membership(
             self._registry, self._replayer, self._authorizer, self._catalog, self._oracle
         )
-        messages = MessageReader(
+        self._reader = MessageReader(
             self._rooms, since=time.time_ns() // 1000, max_bytes=settings.max_broadcast_bytes
         )
         self._stream = Stream(
@@ -108,7 +108,7 @@ class Service:
             self._authorizer,
             self._dispatcher,
             self._membership.announce,
-            messages,
+            self._reader,
         )
         self._resumes = await _open_resumes(settings)
         self._gateway = self._make_gateway(cursors)
@@ -159,7 +159,7 @@ class Service:
             self._replayer.statistics,
             self._replayer.dispatched,
         )
-        verdicts = self._authorizer.statistics
+        verdicts, messages = self._authorizer.statistics, self._reader.statistics
         return {
             "streaming": float(source.state is SourceState.STREAMING),
             "received_lsn": source.received_lsn,
@@ -183,6 +183,11 @@ class Service:
             "deliveries": dispatch.deliveries,
             "withheld": dispatch.withheld,
             "undecided": dispatch.undecided,
+            "messages": messages.sent,
+            "messages_late": messages.late,
+            "messages_too_large": messages.too_large,
+            "channel_policies_asked": self._policies.asked,
+            "rooms": len(self._rooms),
             "policies_compiled": verdicts.compiled,
             "policies_asked": verdicts.asking.asked,
             "policies_raised": verdicts.asking.raised,
@@ -234,12 +239,12 @@ class Service:
 
     def _make_rooms(self, limits: GatewaySettings) -> RoomServices:
         settings = self._settings
-        policies = ChannelAuthorizer(
+        self._policies = ChannelAuthorizer(
             self._auth_pool, ttl=settings.channel_policy_ttl, timeout=settings.policy_timeout
         )
         return RoomServices(
             self._rooms,
-            policies,
+            self._policies,
             self._messages,
             SharedLimits(limits),
             ready=lambda: self._sources.current.state is SourceState.STREAMING,

@@ -32,6 +32,11 @@ _HELP: Final = {
     "deliveries": "Changes handed to subscribers",
     "withheld": "Verdicts that withheld a change from an identity or cohort",
     "undecided": "Changes withheld because no verdict came",
+    "messages": "Broadcasts from the database",
+    "messages_late": "Of those, committed before this process began, and left to replay",
+    "messages_too_large": "Of those, larger than max_broadcast_bytes, and dropped",
+    "channel_policies_asked": "Questions to the policies of private channels",
+    "rooms": "Topics with members",
     "policies_compiled": "Verdicts given by compiled policies",
     "policies_asked": "Policies asked of PostgreSQL",
     "policies_raised": "Asked policies that ended with an error or took too long",
@@ -48,6 +53,7 @@ _GAUGES: Final = frozenset(
         "log_failing",
         "log_oldest",
         "replaying",
+        "rooms",
         "resumable",
     }
 )
