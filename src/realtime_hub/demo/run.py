@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import signal
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ async def run(options: Options, announce: Callable[[Running], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     _check_port(options.port)
-    async with _database(options) as dsn:
+    async with _database(options) as dsn, _scratch() as scratch:
         if stop.is_set():
             return
         users = await prepare(dsn)
@@ -68,7 +69,7 @@ async def run(options: Options, announce: Callable[[Running], None]) -> None:
         gateway_dsn = await admit_gateway(dsn) if own else dsn
         secret = secrets.token_urlsafe(32)
         page = Page(dsn, secret, users)
-        async with _serving(_settings(gateway_dsn, secret, options.port), page) as service:
+        async with _serving(_settings(gateway_dsn, secret, options.port, scratch), page) as service:
             url = f"http://127.0.0.1:{service.port}"
             announce(Running(url, dsn if own else None, page.token(users[0])))
             await _first_to_end(stop.wait(), service.run(), _load(dsn, options))
@@ -95,7 +96,14 @@ def _check_port(port: int) -> None:
         probe.listen()
 
 
-def _settings(dsn: str, secret: str, port: int) -> Settings:
+@contextlib.asynccontextmanager
+async def _scratch() -> AsyncIterator[Path]:
+    """A directory for what nobody needs after the demo, such as the gateway's log."""
+    with tempfile.TemporaryDirectory(prefix="realtime-hub-demo-") as directory:
+        yield Path(directory)
+
+
+def _settings(dsn: str, secret: str, port: int, scratch: Path) -> Settings:
     """What is not given here may be set in the environment, such as limits."""
     return Settings.load(
         database_url=SecretStr(dsn),
@@ -104,6 +112,7 @@ def _settings(dsn: str, secret: str, port: int) -> Settings:
         port=port,
         publication="supabase_realtime",
         slot=SLOT,
+        log=str(scratch / "changes.sqlite"),
         log_level=LogLevel.WARNING,
     )
 
