@@ -25,6 +25,7 @@ faults: $(VENV)/.dev ## run the slow and the fault tests
 bench: $(VENV)/.dev ## measure; figures are ratios, see bench/README.md (takes about ten minutes)
 	$(RUN)/python -m bench.drain
 	$(RUN)/python -m bench.fanout
+	$(RUN)/python -m bench.broadcast
 	$(RUN)/python -m bench.latency
 
 conformance: $(VENV)/.dev ## compare with what Supabase's own functions answered; prints a table

@@ -23,10 +23,10 @@ FRAME_BYTES = 500
 TOPIC = "realtime:bench"
 
 
-def floor_cpu(sockets: int, rounds: int) -> float:
+def floor_cpu(sockets: int, rounds: int, size: int = FRAME_BYTES) -> float:
     """Microseconds of CPU per send() of the bare C loop."""
     port = support.free_port()
-    command = ["send", str(port), str(sockets), str(FRAME_BYTES), str(rounds), "2000"]
+    command = ["send", str(port), str(sockets), str(size), str(rounds), "2000"]
     with (
         subprocess.Popen(
             ["taskset", "-c", "0", support.floor_program(), *command], stdout=subprocess.PIPE
