@@ -59,6 +59,11 @@ class Cluster:
         self._port = 0
 
     @property
+    def home(self) -> Path:
+        """The directory of the data and of what goes with it; removed at the end if not kept."""
+        return self._home
+
+    @property
     def dsn(self) -> str:
         """Connection URL of the superuser `postgres`."""
         return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"

@@ -61,7 +61,7 @@ async def run(options: Options, announce: Callable[[Running], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     _check_port(options.port)
-    async with _database(options) as dsn, _scratch() as scratch:
+    async with _database(options) as (dsn, directory):
         if stop.is_set():
             return
         users = await prepare(dsn)
@@ -69,23 +69,26 @@ async def run(options: Options, announce: Callable[[Running], None]) -> None:
         gateway_dsn = await admit_gateway(dsn) if own else dsn
         secret = secrets.token_urlsafe(32)
         page = Page(dsn, secret, users)
-        async with _serving(_settings(gateway_dsn, secret, options.port, scratch), page) as service:
+        settings = _settings(gateway_dsn, secret, options.port, directory)
+        async with _serving(settings, page) as service:
             url = f"http://127.0.0.1:{service.port}"
             announce(Running(url, dsn if own else None, page.token(users[0])))
             await _first_to_end(stop.wait(), service.run(), _load(dsn, options))
 
 
 @contextlib.asynccontextmanager
-async def _database(options: Options) -> AsyncIterator[str]:
+async def _database(options: Options) -> AsyncIterator[tuple[str, Path]]:
+    """A database's DSN, and a directory for what belongs to it."""
     if options.database_url is None:
         async with Cluster(options.data) as cluster:
-            yield cluster.dsn
+            yield cluster.dsn, cluster.home
         return
     dsn = options.database_url.get_secret_value()
-    try:
-        yield dsn
-    finally:
-        await drop_slot(dsn)
+    with tempfile.TemporaryDirectory(prefix="realtime-hub-demo-") as directory:
+        try:
+            yield dsn, Path(directory)
+        finally:
+            await drop_slot(dsn)
 
 
 def _check_port(port: int) -> None:
@@ -96,14 +99,7 @@ def _check_port(port: int) -> None:
         probe.listen()
 
 
-@contextlib.asynccontextmanager
-async def _scratch() -> AsyncIterator[Path]:
-    """A directory for what nobody needs after the demo, such as the gateway's log."""
-    with tempfile.TemporaryDirectory(prefix="realtime-hub-demo-") as directory:
-        yield Path(directory)
-
-
-def _settings(dsn: str, secret: str, port: int, scratch: Path) -> Settings:
+def _settings(dsn: str, secret: str, port: int, directory: Path) -> Settings:
     """What is not given here may be set in the environment, such as limits."""
     return Settings.load(
         database_url=SecretStr(dsn),
@@ -112,7 +108,7 @@ def _settings(dsn: str, secret: str, port: int, scratch: Path) -> Settings:
         port=port,
         publication="supabase_realtime",
         slot=SLOT,
-        log=str(scratch / "changes.sqlite"),
+        log=str(directory / "changes.sqlite"),
         log_level=LogLevel.WARNING,
     )
 
