@@ -23,6 +23,7 @@ from realtime_hub.gateway.ports import Admission, TokenVerifier
 from realtime_hub.gateway.rest import BroadcastApi, token_of
 from realtime_hub.gateway.resume import NAME, ResumeBook
 from realtime_hub.gateway.seats import RoomServices
+from realtime_hub.gateway.sse import EventStreams
 from realtime_hub.gateway.websocket import Connection, Services
 from realtime_hub.hub.ports import SourceState
 from realtime_hub.identity import Identity
@@ -70,6 +71,9 @@ class Gateway:
         self._cursors = cursors
         self._resumes = resumes
         self._routes = routes
+        self._streams = EventStreams(
+            settings, membership, tokens, metrics, cursors, allowed=self._may_open
+        )
         self._connections: set[Connection] = set()
         self._open = 0  # connections, and handshakes that may become some
         self._greetings: dict[web.RequestHandler, float] = {}
@@ -97,7 +101,7 @@ class Gateway:
             self._resumes,
         )
         self._runner = web.AppRunner(
-            self._application(),
+            self._application(flusher),
             access_log=None,  # request lines hold tokens
             max_line_size=_MAX_HEAD,
             max_field_size=_MAX_HEAD,
@@ -132,6 +136,7 @@ class Gateway:
         connections = list(self._connections)
         for connection in connections:
             connection.drain()
+        self._streams.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.close_timeout + 1.0):
                 for connection in connections:
@@ -141,14 +146,14 @@ class Gateway:
 
     def snapshot(self) -> GatewaySnapshot:
         return GatewaySnapshot(
-            connections=len(self._connections),
-            channels=sum(connection.channels for connection in self._connections),
+            connections=len(self._connections) + len(self._streams),
+            channels=sum(c.channels for c in self._connections) + len(self._streams),
             queued_bytes=sum(connection.queued_bytes for connection in self._connections),
         )
 
     # Application
 
-    def _application(self) -> web.Application:
+    def _application(self, flusher: Flusher) -> web.Application:
         app = web.Application(
             middlewares=[self._arrived], client_max_size=self._settings.max_frame_bytes
         )
@@ -161,6 +166,7 @@ class Gateway:
         for prefix in API_PREFIXES:
             app.router.add_get(f"{prefix}/stats", self._statistics)
             broadcasts.add_to(app, prefix)
+        self._streams.add_to(app, flusher)
         app.add_routes(self._routes)
         return app
 
@@ -273,11 +279,15 @@ class Gateway:
             return 403, "Unsupported vsn, expected 1.0.0 or 2.0.0"
         if not NAME.fullmatch(request.query.get("resume", "unnamed_")):
             return 400, "resume must be 8 to 64 letters, digits, '-' or '_', such as a UUID"
-        if self._open >= self._settings.max_connections:
+        if not self._may_open():
             return 429, "Too many connected users"
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return 426, "Expected a WebSocket handshake"
         return None
+
+    def _may_open(self) -> bool:
+        open_now = self._open + len(self._streams)
+        return not self._draining and open_now < self._settings.max_connections
 
     def _refuse(self, status: int, reason: str) -> web.Response:
         self._metrics.handshakes[str(status)] += 1

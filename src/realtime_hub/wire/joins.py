@@ -126,6 +126,11 @@ def parse_join(topic: str, payload: Mapping[str, Any], *, max_bindings: int) -> 
     )
 
 
+def parse_binding(entry: Mapping[str, Any]) -> RequestedBinding:
+    """Read one entry of `postgres_changes`; what is wrong with it is its refusal."""
+    return _binding(entry, {})
+
+
 # Payloads
 
 
