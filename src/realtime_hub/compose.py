@@ -277,7 +277,9 @@ class _Walsenders:
     async def identify(self) -> str:
         settings = self._settings
         dsn = settings.database_url.get_secret_value()
-        self._line = await WalsenderSource.identify(dsn, settings.publication)
+        self._line = await WalsenderSource.identify(
+            dsn, settings.publication, also=settings.messages_publication
+        )
         return f"{self._line}/{settings.slot}"
 
     def open(self, epoch: int, *, renew: bool) -> WalsenderSource:
@@ -286,6 +288,7 @@ class _Walsenders:
             settings.database_url.get_secret_value(),
             slot=settings.slot,
             publication=settings.publication,
+            also=settings.messages_publication if self._line and self._line.also_oid else None,
             describer=self._describer,
             epoch=epoch,
             line=self._line,

@@ -52,6 +52,11 @@ class Settings(BaseSettings):
         "since poolers can't replicate"
     )
     publication: str = Field("supabase_realtime", description="publication whose tables are served")
+    messages_publication: str = Field(
+        "supabase_realtime_messages_publication",
+        description="publication of `realtime.messages` alone, as Supabase projects have one; read "
+        "too if it exists when the gateway starts",
+    )
     slot: str = Field(
         "realtime_hub",
         pattern=r"^[a-z0-9_]{1,63}$",

@@ -78,14 +78,18 @@ class Pipeline:
             await self._log.room()
 
     async def _take(self, batch: Batch) -> None:
-        fresh = self._without_messages(self._fresh(batch))
-        for table in self._changed_tables(fresh):
+        fresh = self._fresh(batch)
+        kept = self._without_messages(fresh)
+        for table in self._changed_tables(kept):
             await prepare(self._authorizer, table)
         # Without an await from here on: what stands in the log has been dispatched, so who
         # has read up to its head and is registered in that moment misses and repeats nothing.
-        self._log.append(fresh)
+        self._log.append(kept)
         for change in fresh.changes:
-            self._dispatcher.dispatch(change)
+            if self._messages is not None and is_message_table(change.table):
+                self._messages.take(change)
+            else:
+                self._dispatcher.dispatch(change)
         if fresh.changes:
             self.statistics.last_commit = fresh.changes[-1].commit_time
 
@@ -103,17 +107,11 @@ class Pipeline:
         return Batch(changes, batch.confirmable)
 
     def _without_messages(self, batch: Batch) -> Batch:
-        """The batch without broadcasts from the database, which are said now: they are not kept
-        as changes, and nobody subscribes to them."""
+        """The batch without broadcasts from the database, which are said and not kept."""
         if self._messages is None:
             return batch
-        messages = [c for c in batch.changes if is_message_table(c.table)]
-        if not messages:
-            return batch
-        for change in messages:
-            self._messages.take(change)
-        rest = [c for c in batch.changes if not is_message_table(c.table)]
-        return Batch(rest, batch.confirmable)
+        changes = [change for change in batch.changes if not is_message_table(change.table)]
+        return batch if len(changes) == len(batch.changes) else Batch(changes, batch.confirmable)
 
     def _changed_tables(self, batch: Batch) -> list[Table]:
         changed = []

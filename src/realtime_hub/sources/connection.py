@@ -92,9 +92,9 @@ class Connection:
             for row in range(result.ntuples)
         ]
 
-    async def start(self, slot: str, publication: str) -> None:
+    async def start(self, slot: str, *publications: str) -> None:
         """START_REPLICATION from where the slot was confirmed. Raises CommandError."""
-        names = string(identifier(publication))
+        names = string(",".join(map(identifier, publications)))
         result = await self._execute(
             f"START_REPLICATION SLOT {identifier(slot)} LOGICAL 0/0"
             f" (proto_version '1', publication_names {names}, messages 'true')"

@@ -42,9 +42,11 @@ class StreamLine(NamedTuple):
     system_identifier: str
     timeline: int
     publication_oid: int
+    also_oid: int = 0  # of the other publication that is read, if one is
 
     def __str__(self) -> str:
-        return f"{self.system_identifier}/{self.timeline}/{self.publication_oid}"
+        also = f"+{self.also_oid}" if self.also_oid else ""
+        return f"{self.system_identifier}/{self.timeline}/{self.publication_oid}{also}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,9 @@ class StreamOrigin:
 
 @dataclass(frozen=True, slots=True)
 class SlotRequest:
-    """create: make the slot if it does not exist. failover: have standbys keep one like it
-    (PostgreSQL 17 and later).
+    """also: another publication that is read with the first. create: make the slot if it does
+    not exist. failover: have standbys keep one like it (PostgreSQL 17 and
+    later).
 
     Raises SettingsError for a slot name that PostgreSQL would refuse.
     """
@@ -73,6 +76,7 @@ class SlotRequest:
     temporary: bool = False
     create: bool = True
     failover: bool = False
+    also: str | None = None
 
     def __post_init__(self) -> None:
         if not _SLOT_NAME.fullmatch(self.slot):
@@ -99,7 +103,9 @@ async def prepare(
     Raises NotFitError, PublicationMissingError, SlotLostError, SlotInUseError, CommandError.
     """
     await _check_server(connection)
-    line, end = await _identify(connection, request.publication)
+    line, end = await _identify(connection, request.publication, request.also)
+    if request.also is not None and not line.also_oid:
+        raise _missing(request.also)
     if end < confirmed:
         raise SlotLostError(
             f"the server's WAL ends at {format_lsn(end)}, before {format_lsn(confirmed)}, up to"
@@ -117,20 +123,25 @@ async def prepare(
     return StreamOrigin(line, lsn, found is None)
 
 
-async def identify(connection: Connection, publication: str) -> StreamLine:
-    """Whose LSNs this connection would give.
+async def identify(connection: Connection, publication: str, also: str | None) -> StreamLine:
+    """Whose LSNs this connection would give. also: a publication that may be missing.
 
     Raises PublicationMissingError, CommandError.
     """
-    line, _ = await _identify(connection, publication)
+    line, _ = await _identify(connection, publication, also)
     return line
 
 
-async def _identify(connection: Connection, publication: str) -> tuple[StreamLine, int]:
+async def _identify(
+    connection: Connection, publication: str, also: str | None
+) -> tuple[StreamLine, int]:
     """Whose WAL it is, and where it ends."""
     oid = await _publication_oid(connection, publication)
+    if not oid:
+        raise _missing(publication)
+    also_oid = 0 if also is None else await _publication_oid(connection, also)
     ((system_identifier, timeline, end, *_),) = await connection.query("IDENTIFY_SYSTEM")
-    line = StreamLine(str(system_identifier), int(timeline or 0), oid)
+    line = StreamLine(str(system_identifier), int(timeline or 0), oid, also_oid)
     return line, parse_lsn(end or "0/0")
 
 
@@ -156,12 +167,15 @@ async def _check_server(connection: Connection) -> None:
 
 
 async def _publication_oid(connection: Connection, publication: str) -> int:
+    """0 if it does not exist."""
     found = await connection.query(
         f"SELECT oid FROM pg_catalog.pg_publication WHERE pubname = {string(publication)}"
     )
-    if not found:
-        raise PublicationMissingError(f"publication {identifier(publication)} does not exist")
-    return int(found[0][0] or 0)
+    return int(found[0][0] or 0) if found else 0
+
+
+def _missing(publication: str) -> PublicationMissingError:
+    return PublicationMissingError(f"publication {identifier(publication)} does not exist")
 
 
 async def _existing(connection: Connection, slot: str) -> int | None:

@@ -59,7 +59,8 @@ class WalsenderStatistics:
 class WalsenderSource:
     """Reads the publication's changes from a replication slot; a `hub.ports.Source`.
 
-    dsn: libpq connection string of a role with REPLICATION. slot: made if it does not exist
+    dsn: libpq connection string of a role with REPLICATION. also: another publication that is
+    read with the first. slot: made if it does not exist
     and `create` is true. temporary: the slot ends with the connection, so a lost connection
     raises SlotLostError instead of being tried again. epoch: goes into every Position.
     heartbeat: seconds between pulses written to the WAL; None for none. wal_sender_timeout:
@@ -84,6 +85,7 @@ class WalsenderSource:
         *,
         slot: str,
         publication: str,
+        also: str | None = None,
         describer: Describer,
         temporary: bool = False,
         create: bool = True,
@@ -99,7 +101,7 @@ class WalsenderSource:
     ) -> None:
         self._dsn = dsn
         self._conninfo = replication_conninfo(dsn, wal_sender_timeout)
-        self._request = SlotRequest(slot, publication, temporary, create, failover)
+        self._request = SlotRequest(slot, publication, temporary, create, failover, also)
         self._line = line
         self._renew = renew
         self._describer = describer
@@ -172,15 +174,18 @@ class WalsenderSource:
                 self._on_state(state, error)
 
     @staticmethod
-    async def identify(dsn: str, publication: str, *, connect_timeout: float = 10.0) -> StreamLine:
-        """Which stream a source of this database would read.
+    async def identify(
+        dsn: str, publication: str, *, also: str | None = None, connect_timeout: float = 10.0
+    ) -> StreamLine:
+        """Which stream a source of this database would read. also: a publication that may be
+        missing; the line tells whether it is.
 
         Raises DatabaseUnreachableError, PublicationMissingError, CommandError.
         """
         conninfo = replication_conninfo(dsn, wal_sender_timeout=10.0)
         connection = await Connection.open(conninfo, connect_timeout=connect_timeout)
         try:
-            return await identify(connection, publication)
+            return await identify(connection, publication, also)
         finally:
             connection.close()
 
@@ -215,7 +220,8 @@ class WalsenderSource:
 
     async def _start(self, connection: Connection) -> None:
         try:
-            await connection.start(self._request.slot, self._request.publication)
+            also = () if self._request.also is None else (self._request.also,)
+            await connection.start(self._request.slot, self._request.publication, *also)
         except CommandError as error:
             raise start_error(error) from error
 
