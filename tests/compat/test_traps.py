@@ -212,10 +212,6 @@ async def test_leaving_closes_for_good(stand: Stand, start: Starter, kind: str) 
     await driver.until(lambda: driver.statuses("room")[-1] == "CLOSED")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="supabase-py goes by topic alone: the old channel's phx_close ends the new one",
-)
 async def test_python_may_leave_a_channel_and_make_it_anew_at_once(
     stand: Stand, start: Starter
 ) -> None:

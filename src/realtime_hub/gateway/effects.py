@@ -18,6 +18,14 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class SendUnlessJoined:
+    """Queue a WebSocket frame a little later, unless the topic has been joined again by then."""
+
+    topic: str
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StartJoin:
     """Verify the token and join; changes of this topic are held back until `Release`.
 
@@ -102,5 +110,14 @@ class Untrack:
 
 
 Effect: TypeAlias = (
-    Send | StartJoin | Release | StartVerify | LeaveChannel | Close | Publish | Track | Untrack
+    Send
+    | SendUnlessJoined
+    | StartJoin
+    | Release
+    | StartVerify
+    | LeaveChannel
+    | Close
+    | Publish
+    | Track
+    | Untrack
 )

@@ -34,6 +34,7 @@ from realtime_hub.gateway.effects import (
     LeaveChannel,
     Release,
     Send,
+    SendUnlessJoined,
     StartJoin,
     StartVerify,
 )
@@ -219,7 +220,12 @@ class Session:
         if message.join_ref is not None and message.join_ref != channel.join_ref:
             return [reply]  # meant for an instance that a later join has replaced
         effects = self._end(channel, Event.LEAVE)
-        return [effects[0], reply, self._push(channel, "phx_close", {}, both_refs=True)]
+        close = self._push(channel, "phx_close", {}, both_refs=True)
+        if self._version is Version.V1:
+            # supabase-py goes by topic alone: it would take this for the end of a channel that
+            # it has made anew since. Other clients of this version wait for it.
+            return [effects[0], reply, SendUnlessJoined(channel.topic, close.frame)]
+        return [effects[0], reply, close]
 
     def _take_token(self, channel: _Channel, token: object) -> list[Effect]:
         if not isinstance(token, str) or _says_nothing(token) or token == channel.token:

@@ -29,6 +29,7 @@ from realtime_hub.gateway.effects import (
     Publish,
     Release,
     Send,
+    SendUnlessJoined,
     StartJoin,
     StartVerify,
     Track,
@@ -41,7 +42,7 @@ from realtime_hub.gateway.places import Places, later
 from realtime_hub.gateway.ports import Admission, TokenVerifier
 from realtime_hub.gateway.resume import ResumeBook
 from realtime_hub.gateway.seats import RoomServices, Seats
-from realtime_hub.gateway.session import Refusals, Session
+from realtime_hub.gateway.session import Refusals, Session, State
 from realtime_hub.hub.listeners import Gap
 from realtime_hub.identity import Identity
 from realtime_hub.lsn import Position
@@ -56,6 +57,9 @@ _LONGEST_TIMER: Final = 300.0
 """Seconds after which an expiry is looked at again, however far off it seemed: clocks jump."""
 
 GAP_CURSOR: Final = "CursorUnreadable"
+_CLOSE_LATER: Final = 0.5
+"""Seconds in which a client that leaves a topic and joins it at once is not told of its end."""
+
 _BROKEN: Final = ProjectUnreachableError()
 
 
@@ -207,8 +211,8 @@ class Connection:
     def _apply(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Send(frame):
-                    self._outbox.put(frame)
+                case Send() | SendUnlessJoined():
+                    self._send(effect)
                 case StartJoin():
                     self._prepare(effect.topic, effect.request)
                     self._start(effect, self._join(effect))
@@ -225,6 +229,16 @@ class Connection:
                         self._places.forget(topic)
                 case Close(code, reason):
                     self.close(code, reason)
+
+    def _send(self, effect: Send | SendUnlessJoined) -> None:
+        if isinstance(effect, Send):
+            self._outbox.put(effect.frame)
+        else:
+            self._loop.call_later(_CLOSE_LATER, self._send_unless_joined, effect)
+
+    def _send_unless_joined(self, effect: SendUnlessJoined) -> None:
+        if self._session.state(effect.topic) is State.LEFT:
+            self._outbox.put(effect.frame)
 
     def _prepare(self, topic: str, request: JoinRequest) -> None:
         """A re-join keeps its channel, so that it misses nothing, unless frames change shape.
