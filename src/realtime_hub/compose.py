@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from realtime_hub.auth.asking import SEARCH_PATH
 from realtime_hub.auth.authorizer import PostgresAuthorizer
 from realtime_hub.auth.channels import ChannelAuthorizer
 from realtime_hub.auth.tokens import TokenVerifier
@@ -34,12 +35,14 @@ from realtime_hub.node.membership import Membership
 from realtime_hub.node.messages import MessageReader
 from realtime_hub.node.metrics import HubMetrics
 from realtime_hub.node.replay import Replayer
+from realtime_hub.node.snapshots import Recent, Snapshotter
 from realtime_hub.node.stream import Stream
 from realtime_hub.node.supervisor import Supervisor
 from realtime_hub.postgres.catalog import PostgresCatalog
 from realtime_hub.postgres.filters import PostgresFilterOracle
 from realtime_hub.postgres.messages import MessageTable
 from realtime_hub.postgres.pool import Pool, open_pool
+from realtime_hub.postgres.snapshots import PostgresSnapshots
 from realtime_hub.settings import Deletes, Settings
 from realtime_hub.sources.walsender import Describer, StreamLine, WalsenderSource
 from realtime_hub.wire.cursor import Cursors, cursor_key
@@ -96,8 +99,23 @@ class Service:
         self._rooms = Rooms(self._bus, asyncio.get_running_loop(), window=settings.presence_window)
         self._messages = MessageTable(self._catalog_pool, keep=settings.messages_retention)
         self._replayer = Replayer(self._log, self._authorizer, self._registry, self._dispatcher)
+        recent = Recent()
+        self._snapshotter = Snapshotter(
+            PostgresSnapshots(await self._pool(2, "snapshots"), search_path=SEARCH_PATH),
+            self._replayer,
+            recent,
+            self._authorizer,
+            self._catalog,
+            self._oracle,
+            max_bytes=settings.max_change_bytes,
+        )
         self._membership = Membership(
-            self._registry, self._replayer, self._authorizer, self._catalog, self._oracle
+            self._registry,
+            self._replayer,
+            self._snapshotter,
+            self._authorizer,
+            self._catalog,
+            self._oracle,
         )
         self._reader = MessageReader(
             self._rooms, since=time.time_ns() // 1000, max_bytes=settings.max_broadcast_bytes
@@ -132,6 +150,7 @@ class Service:
         if self.port:
             await self._gateway.stop()
             await self._supervisor.stop()
+            await self._snapshotter.aclose()
             await self._resumes.aclose()
             await self._stream.aclose()
             await self._log.aclose()

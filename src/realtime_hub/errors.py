@@ -399,6 +399,12 @@ class UndecidedError(RealtimeHubError):
     code = "VerdictUnavailable"
 
 
+class SnapshotError(RealtimeHubError):
+    """PostgreSQL refused to read a table's rows for somebody, in its own words."""
+
+    code = "SnapshotFailed"
+
+
 class SettingsError(RealtimeHubError):
     """A setting is missing or makes no sense."""
 

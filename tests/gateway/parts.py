@@ -35,7 +35,7 @@ from realtime_hub.node.membership import Membership
 from realtime_hub.node.replay import Replayer
 from realtime_hub.wire.broadcast import Broadcast
 from realtime_hub.wire.cursor import Cursors, cursor_key
-from tests.hub.parts import SetAuthorizer, SetOracle, make_table, row
+from tests.hub.parts import SetAuthorizer, SetOracle, make_table, no_snapshots, row
 
 LLAMADAS: dict[str, Any] = {"event": "*", "schema": "public", "table": "llamadas"}
 CITAS: dict[str, Any] = {"event": "*", "schema": "public", "table": "citas"}
@@ -146,7 +146,14 @@ class Stand:
         self.cursors = Cursors(cursor_key(self.log.secret))
         self.dispatcher = Dispatcher(self.registry, authorizer, oracle, cursor=self.cursors.write)
         self.replayer = Replayer(self.log, authorizer, self.registry, self.dispatcher)
-        self.membership = Membership(self.registry, self.replayer, authorizer, self.catalog, oracle)
+        self.membership = Membership(
+            self.registry,
+            self.replayer,
+            no_snapshots(self.replayer),
+            authorizer,
+            self.catalog,
+            oracle,
+        )
         self.resumes = ResumeBook(ForgetfulStore(), max_age=60.0)
         self.metrics = GatewayMetrics(CollectorRegistry())
         self.gateway = Gateway(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from realtime_hub.changes import Change, Column, Kind, PgType, Row, Table
+from realtime_hub.changes import Change, Column, Kind, PgType, Row, Table, TableName
+from realtime_hub.errors import SnapshotError, TableNotPublishedError
 from realtime_hub.hub.lanes import Lane
-from realtime_hub.hub.listeners import Binding, Delivery, Gap
-from realtime_hub.hub.ports import Judgement, Rights, Verdict
+from realtime_hub.hub.listeners import Binding, Delivery, Gap, SnapshotEnd
+from realtime_hub.hub.ports import Judgement, Rights, Snapshot, Verdict
 from realtime_hub.identity import Identity
 from realtime_hub.lsn import Position
+from realtime_hub.node.replay import Replayer
+from realtime_hub.node.snapshots import Recent, Snapshotter
 from realtime_hub.wire.filters import Condition, parse_filter
 
 ANON = Identity("anon", "{}")
@@ -67,6 +71,7 @@ class Recorder:
     deliveries: list[Delivery] = field(default_factory=list)
     on_deliver: Callable[[], None] | None = None
     congested: bool = False
+    snapshots: list[SnapshotEnd] = field(default_factory=list)
 
     def deliver(self, delivery: Delivery) -> None:
         self.deliveries.append(delivery)
@@ -76,6 +81,9 @@ class Recorder:
 
     def announce(self, gap: Gap) -> None:
         self.got.append(gap)
+
+    def end_snapshot(self, end: SnapshotEnd) -> None:
+        self.snapshots.append(end)
 
 
 @dataclass
@@ -103,6 +111,27 @@ class SetAuthorizer:
     ) -> Mapping[Identity, Judgement]:
         self.asked.append(frozenset(identities))
         return {identity: self.verdicts.get(identity, Verdict.ALL) for identity in identities}
+
+
+def no_snapshots(replayer: Replayer) -> Snapshotter:
+    """One that is never asked."""
+
+    class Closed:
+        def open(self, identity: Identity) -> AbstractAsyncContextManager[Snapshot]:
+            raise SnapshotError("there are no snapshots here")
+
+    authorizer, oracle = SetAuthorizer(), SetOracle()
+    return Snapshotter(Closed(), replayer, Recent(), authorizer, NoCatalog(), oracle)
+
+
+class NoCatalog:
+    """Publishes nothing."""
+
+    async def published(self, name: TableName) -> Table:
+        raise TableNotPublishedError(str(name))
+
+    async def publication(self) -> frozenset[TableName]:
+        return frozenset()
 
 
 @dataclass

@@ -15,7 +15,15 @@ from realtime_hub.hub.registry import Registry
 from realtime_hub.log.memory import MemoryChangeLog
 from realtime_hub.node.membership import GAP_UNPUBLISHED, Membership
 from realtime_hub.node.replay import Replayer
-from tests.hub.parts import Recorder, SetAuthorizer, SetOracle, binding, insert, make_table
+from tests.hub.parts import (
+    Recorder,
+    SetAuthorizer,
+    SetOracle,
+    binding,
+    insert,
+    make_table,
+    no_snapshots,
+)
 
 
 class SetCatalog:
@@ -48,7 +56,12 @@ class Parts:
             Dispatcher(self.registry, self.authorizer, SetOracle()),
         )
         self.membership = Membership(
-            self.registry, self.replayer, self.authorizer, self.catalog, SetOracle()
+            self.registry,
+            self.replayer,
+            no_snapshots(self.replayer),
+            self.authorizer,
+            self.catalog,
+            SetOracle(),
         )
         self.subscriber = Recorder()
 

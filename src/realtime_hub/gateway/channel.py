@@ -9,7 +9,7 @@ from realtime_hub.errors import SubscriptionError
 from realtime_hub.gateway.metrics import GatewayMetrics
 from realtime_hub.gateway.outbox import Outbox
 from realtime_hub.hub.lanes import Lane
-from realtime_hub.hub.listeners import Binding, Delivery, Gap
+from realtime_hub.hub.listeners import Binding, Delivery, Gap, Overlap, SnapshotEnd
 from realtime_hub.identity import Identity
 from realtime_hub.lsn import Position
 from realtime_hub.wire import joins
@@ -26,7 +26,8 @@ class RemoteChannel:
     """One topic of one connection; implements `hub.listeners.Subscriber`.
 
     legacy: the client is older than protocol v2; part of the format, so fixed for life.
-    cursor: writes a Position for the client. given: the Position of the last change.
+    cursor: writes a Position for the client. given: the Position of the last change. overlap:
+    what a snapshot has told already.
     While a join has not been answered, changes are held back: clients learn the ids of their
     bindings from the reply and can't place a change that comes before it. At most
     `held_limit` bytes are held; past that they are dropped, and a gap is announced.
@@ -48,6 +49,7 @@ class RemoteChannel:
         "identity",
         "lane",
         "legacy",
+        "overlap",
         "topic",
     )
 
@@ -68,6 +70,7 @@ class RemoteChannel:
         self.lane = Lane()
         self.legacy = legacy
         self.given: Position | None = None
+        self.overlap: Overlap | None = None
         self._cursor = cursor
         self.format: Hashable = (topic, version, legacy)
         self._version = version
@@ -90,6 +93,11 @@ class RemoteChannel:
 
     def deliver(self, delivery: Delivery) -> None:
         self.given = delivery.change.position
+        if self.overlap is not None:
+            rest = self._told_before(self.overlap, delivery)
+            if rest is None:
+                return
+            delivery = rest
         frame = delivery.frame
         if frame is None:
             frame = delivery.frame = self._encode(delivery)
@@ -100,6 +108,19 @@ class RemoteChannel:
         join again, which brings nothing back."""
         self._metrics.gaps += 1
         self._sink(self._gap_frame(gap))
+
+    def end_snapshot(self, end: SnapshotEnd) -> None:
+        self.overlap = end.overlap
+        payload = joins.system_payload(self.topic, "postgres_changes", "Snapshot complete")
+        payload["snapshot"] = {"ids": end.ids, "rows": end.rows}
+        self._sink(self._system_frame(payload))
+
+    def _told_before(self, overlap: Overlap, delivery: Delivery) -> Delivery | None:
+        if delivery.encoder.snapshot:
+            return delivery
+        if delivery.change.position >= overlap.over:
+            self.overlap = None
+        return overlap.rest(delivery)
 
     # What the connection calls
 
@@ -156,6 +177,9 @@ class RemoteChannel:
             "from": None if gap.since is None else self._cursor(gap.since),
             "to": None if gap.until is None else self._cursor(gap.until),
         }
+        return self._system_frame(payload)
+
+    def _system_frame(self, payload: joins.Json) -> bytes:
         message = Message(None, None, self.topic, "system", payload)
         return websocket_frame(encode(message, self._version))
 

@@ -32,6 +32,7 @@ class Places:
         self._replaced = replaced
         self._entries: dict[ResumeKey, Resumable] = {}
         self._by_topic: dict[str, Resumable] = {}
+        self._later: set[str] = set()
         self._pings: dict[bytes, Mapping[str, Position]] = {}
         self._count = 0
         self._sent: Mapping[str, Position] = {}
@@ -62,8 +63,13 @@ class Places:
         """The topic is joined, and goes on from here."""
         self._by_topic[topic].begin(topic, place)
 
+    def begin_later(self, topic: str) -> None:
+        """The topic begins with a snapshot: nothing can be gone on from until that is over."""
+        self._later.add(topic)
+
     def forget(self, topic: str) -> None:
         """The client has left the topic."""
+        self._later.discard(topic)
         entry = self._by_topic.pop(topic, None)
         if entry is not None:
             entry.forget(topic)
@@ -100,8 +106,12 @@ class Places:
         """The client has all of this."""
         for topic, place in given.items():
             entry = self._by_topic.get(topic)
-            if entry is not None and entry.replaced == self._replaced:
-                entry.acknowledge(topic, place)
+            if entry is None or entry.replaced != self._replaced:
+                continue
+            if topic in self._later:
+                self._later.discard(topic)
+                entry.begin(topic, place)
+            entry.acknowledge(topic, place)
 
     def release(self) -> None:
         """The connection is gone; what is known stays."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from realtime_hub.errors import SubscriptionError
@@ -37,10 +37,12 @@ class Admission(Protocol):
         subscriber: Subscriber,
         bindings: Sequence[Binding],
         starts: Sequence[Position | None] | None = None,
+        snapshots: Collection[int] = (),
     ) -> list[SubscriptionError | None]:
         """Register the bindings that hold, in place of earlier ones; the answer is aligned.
 
-        starts: aligned too; what came after a start is given first.
+        starts: aligned too; what came after a start is given first. snapshots: ids of those
+        that get the rows that are there first, where there is no start to go on from.
         Raises DatabaseUnreachableError, and then registers nothing.
         """
 

@@ -6,7 +6,8 @@ The key is a bearer token, or `apikey` in a header or the query. Each change is 
 data is the payload of `postgres_changes` and whose id is its cursor; a client that comes back
 with it as `Last-Event-ID`, as EventSource does by itself, goes on behind that change. `ready`
 comes first, with an id to resume from; `gap` tells of what is missing; `end` says why there
-will be nothing more. Format: WHATWG HTML, "Server-sent events".
+will be nothing more. With `snapshot=true` the rows that are there come as events without an id,
+and `snapshot` after them. Format: WHATWG HTML, "Server-sent events".
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from realtime_hub.gateway.outbox import Flusher, Outbox
 from realtime_hub.gateway.ports import Admission, TokenVerifier
 from realtime_hub.gateway.rest import CORS, token_of
 from realtime_hub.hub.lanes import Lane
-from realtime_hub.hub.listeners import Binding, Delivery, Gap
+from realtime_hub.hub.listeners import Binding, Delivery, Gap, Overlap, SnapshotEnd
 from realtime_hub.identity import Identity
 from realtime_hub.lsn import Position
 from realtime_hub.wire.cursor import Cursors
@@ -48,7 +49,7 @@ GAP_CURSOR: Final = "CursorUnreadable"
 _COMMENT_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 1.0
 _REPLAY_VERDICTS: Final = 1_000
-_ASKED: Final = ("event", "schema", "table", "filter")
+_ASKED: Final = ("event", "schema", "table", "filter", "snapshot")
 _LINE_ENDS: Final = bytes.maketrans(b"\r\n", b"  ")
 _HEADERS: Final = {
     **CORS,
@@ -109,7 +110,10 @@ class EventStreams:
                 identity, transport, self._flusher, self._metrics, self._cursors, self._settings
             )
             await self._admit(stream, asked, start)
-            await self._run(request, stream, gap, start or self._membership.here)
+            if asked.snapshot and start is None:
+                await self._run(request, stream, None, None)
+            else:
+                await self._run(request, stream, gap, start or self._membership.here)
         except RealtimeHubError as error:
             return _refuse(_status(error), f"{error.code}: {error}")
         finally:
@@ -141,12 +145,13 @@ class EventStreams:
         binding = Binding(
             asked.id, asked.kind, asked.schema, asked.table, asked.conditions, asked.select
         )
-        (refusal,) = await self._membership.join(stream, [binding], [start])
+        snapshots = {asked.id} if asked.snapshot else set()
+        (refusal,) = await self._membership.join(stream, [binding], [start], snapshots)
         if refusal is not None:
             raise refusal
 
     async def _run(
-        self, request: web.Request, stream: EventStream, gap: Gap | None, start: Position
+        self, request: web.Request, stream: EventStream, gap: Gap | None, start: Position | None
     ) -> None:
         self._streams.add(stream)
         await stream.response.prepare(request)
@@ -184,6 +189,7 @@ class EventStream:
         self._limit = settings.max_queued_bytes
         self._outbox = Outbox(transport, flusher, limit=self._limit, on_overflow=self._too_slow)
         self._held: list[bytes] | None = []
+        self._overlap: Overlap | None = None
         self._over = asyncio.Event()
 
     # What the hub calls
@@ -195,6 +201,8 @@ class EventStream:
         return waiting > self._limit // 16 or len(self.lane) > _REPLAY_VERDICTS
 
     def deliver(self, delivery: Delivery) -> None:
+        if self._overlap is not None and self._overlap.rest(delivery) is None:
+            return
         frame = delivery.frame
         if frame is None:
             if not delivery.replayed:
@@ -211,12 +219,20 @@ class EventStream:
         said = {"reason": gap.reason, "detail": gap.detail, "from": since, "to": until}
         self._send(_event(orjson.dumps(said), name="gap", ident=until))
 
+    def end_snapshot(self, end: SnapshotEnd) -> None:
+        self._overlap = end.overlap
+        said = {"ids": end.ids, "rows": end.rows}
+        self._send(_event(orjson.dumps(said), name="snapshot"))
+
     # What the request calls
 
-    def release(self, start: Position) -> None:
-        """The head is out: say where the stream begins, and send what was held."""
+    def release(self, start: Position | None) -> None:
+        """The head is out: say where the stream begins, and send what was held.
+
+        start: None with a snapshot, which can only be begun anew until it is over.
+        """
         held, self._held = self._held or [], None
-        cursor = self._cursors.write(start)
+        cursor = None if start is None else self._cursors.write(start)
         self._send(_event(orjson.dumps({"cursor": cursor}), name="ready", ident=cursor))
         for frame in held:
             self._send(frame)

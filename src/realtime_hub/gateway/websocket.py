@@ -352,16 +352,21 @@ class Connection:
             # Nothing that was held for somebody else may follow this join's reply.
             membership.leave(channel)
             channel.forget_held()
-            channel.given = None
+            channel.given = channel.overlap = None
         channel.identity = identity
         if not bindings:
             return all_refusals(request, [])
         starts, gap = self._starts(channel, identity, request)
-        outcomes = await membership.join(channel, bindings, starts)
-        if gap is not None:
+        snapshots = {b.id for b in request.bindings if b.snapshot}
+        outcomes = await membership.join(channel, bindings, starts, snapshots)
+        if gap is not None and not snapshots:
             channel.announce(gap)
         if self._places is not None:
-            self._places.begin(channel.topic, _earliest(starts) or membership.here)
+            begun = _earliest(starts)
+            if begun is None and snapshots:
+                self._places.begin_later(channel.topic)
+            else:
+                self._places.begin(channel.topic, begun or membership.here)
         return all_refusals(request, outcomes)
 
     def _starts(
@@ -393,7 +398,8 @@ class Connection:
         for topic, channel in self._channels.items():
             if not channel.holding:
                 place = later(self._services.membership.place_of(channel), channel.given)
-                if place is not None:
+                told = channel.overlap is None or (place and place >= channel.overlap.over)
+                if place is not None and told:
                     given[topic] = place
         return given
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,6 +79,46 @@ class Gap:
     until: Position | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SnapshotEnd:
+    """All rows that were there have been given.
+
+    ids: of the bindings that asked for them. rows: how many. place: where what follows begins.
+    overlap: what of it the rows already told.
+    """
+
+    ids: tuple[int, ...]
+    rows: int
+    place: Position
+    overlap: Overlap
+
+
+class Overlap:
+    """Drops changes that a snapshot has told, for the bindings that were given it.
+
+    over: nothing behind this Position was told.
+    """
+
+    __slots__ = ("_ids", "_sees", "over")
+
+    def __init__(self, ids: Iterable[int], sees: Callable[[int], bool], over: Position) -> None:
+        self._ids = frozenset(ids)
+        self._sees = sees
+        self.over = over
+
+    def rest(self, delivery: Delivery) -> Delivery | None:
+        """The delivery without the bindings that know of it; None if nobody is left."""
+        change = delivery.change
+        if change.position >= self.over or not self._sees(change.xid):
+            return delivery
+        others = tuple(ident for ident in delivery.ids if ident not in self._ids)
+        if len(others) == len(delivery.ids):
+            return delivery
+        if not others:
+            return None
+        return Delivery(delivery.encoder, delivery.view, others, replayed=delivery.replayed)
+
+
 class Subscriber(Protocol):
     """A remote channel, a callback or a stream.
 
@@ -104,3 +144,6 @@ class Subscriber(Protocol):
 
     def announce(self, gap: Gap) -> None:
         """Tell of missed changes; called in the place of their order."""
+
+    def end_snapshot(self, end: SnapshotEnd) -> None:
+        """The rows were delivered; drop from now on what the overlap says."""

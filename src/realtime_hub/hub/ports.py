@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Literal, Protocol, TypeAlias
@@ -254,6 +255,44 @@ class FilterOracle(Protocol):
         Questions of one loop turn are asked in one round trip. The future fails with
         UndecidedError when PostgreSQL gives no answer in time.
         """
+
+
+class Seen(Protocol):
+    """What a snapshot sees of the stream."""
+
+    @property
+    def end(self) -> int:
+        """Commits at this LSN or behind it are not seen."""
+
+    @property
+    def undecided(self) -> Collection[int]:
+        """Transactions, by their 32 bits, that are not seen and may stand in the stream before."""
+
+    def sees(self, xid: int) -> bool:
+        """Whether a committed transaction, by its 32 bits, is in the snapshot."""
+
+
+class Snapshot(Protocol):
+    """The database as one identity sees it at one moment."""
+
+    @property
+    def seen(self) -> Seen: ...
+
+    def pages(
+        self, table: Table, columns: Collection[int], conditions: Sequence[Condition]
+    ) -> AsyncIterator[list[Row]]:
+        """The table's rows, with these columns and the others UNKNOWN, a bounded number at once.
+
+        conditions: may narrow what comes; whoever asks checks them all.
+        Raises SnapshotError, DatabaseUnreachableError.
+        """
+
+
+class Snapshots(Protocol):
+    """Opens snapshots. Few are open at once; the others wait."""
+
+    def open(self, identity: Identity) -> AbstractAsyncContextManager[Snapshot]:
+        """Raises SnapshotError, DatabaseUnreachableError."""
 
 
 class Catalog(Protocol):

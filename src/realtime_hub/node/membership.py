@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import structlog
@@ -21,6 +21,7 @@ from realtime_hub.hub.ports import Authorizer, Catalog, FilterOracle
 from realtime_hub.hub.registry import Registry
 from realtime_hub.lsn import Position
 from realtime_hub.node.replay import Replayer
+from realtime_hub.node.snapshots import Snapshotter
 
 log = structlog.get_logger(__name__)
 
@@ -34,12 +35,14 @@ class Membership:
         self,
         registry: Registry,
         replayer: Replayer,
+        snapshotter: Snapshotter,
         authorizer: Authorizer,
         catalog: Catalog,
         oracle: FilterOracle,
     ) -> None:
         self._registry = registry
         self._replayer = replayer
+        self._snapshotter = snapshotter
         self._authorizer = authorizer
         self._catalog = catalog
         self._oracle = oracle
@@ -55,12 +58,14 @@ class Membership:
         subscriber: Subscriber,
         bindings: Sequence[Binding],
         starts: Sequence[Position | None] | None = None,
+        snapshots: Collection[int] = (),
     ) -> list[SubscriptionError | None]:
         """Check each binding and register those that hold; on return the subscriber is live.
 
         starts: aligned with the bindings; one with a start is first given what came after it.
-        The answer is aligned with the bindings: None, or why that one is refused. A second
-        join of the same subscriber replaces the first.
+        snapshots: ids of bindings that are first given the rows that are there, if they have no
+        start that can be gone on from. The answer is aligned with the bindings: None, or why
+        that one is refused. A second join of the same subscriber replaces the first.
 
         Raises:
             DatabaseUnreachableError: nothing could be checked, and nothing is registered.
@@ -70,19 +75,25 @@ class Membership:
         chosen = starts or [None] * len(bindings)
         if any(start is not None for start in chosen):
             subscriber.lane.clear()  # what waits there comes again
-        self._register(subscriber, outcomes, chosen)
+        self._snapshotter.withdraw(subscriber)
+        self._register(subscriber, outcomes, chosen, snapshots)
         return _refusals(outcomes)
 
     async def reauthorize(self, subscriber: Subscriber) -> list[SubscriptionError | None]:
         """Check again what the subscriber asked for, after its identity has changed."""
         outcomes = await self._check_all(subscriber, self._asked_for.get(subscriber, ()))
-        self._register(subscriber, outcomes, [None] * len(outcomes))
+        refused = all(isinstance(outcome, SubscriptionError) for outcome in outcomes)
+        if subscriber not in self._snapshotter or refused:
+            # The rows that are being given were allowed when they were asked for.
+            self._snapshotter.withdraw(subscriber)
+            self._register(subscriber, outcomes, [None] * len(outcomes))
         return _refusals(outcomes)
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forget the subscriber and what waits for it; nothing happens if it never joined."""
         self._registry.remove(subscriber)
         self._replayer.withdraw(subscriber)
+        self._snapshotter.withdraw(subscriber)
         self._asked_for.pop(subscriber, None)
         subscriber.lane.clear()
 
@@ -106,6 +117,7 @@ class Membership:
         subscriber: Subscriber,
         outcomes: Sequence[Binding | SubscriptionError],
         starts: Sequence[Position | None],
+        snapshots: Collection[int] = (),
     ) -> None:
         """Live, or to be replayed: from the given starts, or from where a replay had come to."""
         places = self._replayer.withdraw(subscriber) or {}
@@ -114,9 +126,14 @@ class Membership:
             for binding, start in zip(outcomes, starts, strict=True)
             if isinstance(binding, Binding)
         }
-        if any(begins.values()):
+        here = self.here
+        wanted = [b for b, s in begins.items() if b.id in snapshots and self._replayer.lost(s)]
+        if wanted:
             self._registry.remove(subscriber)
-            here = self.here
+            begun = {binding: start or here for binding, start in begins.items()}
+            self._snapshotter.begin(subscriber, begun, wanted)
+        elif any(begins.values()):
+            self._registry.remove(subscriber)
             self._replayer.add(subscriber, {b: start or here for b, start in begins.items()})
         elif begins:
             self._registry.add(subscriber, tuple(begins))

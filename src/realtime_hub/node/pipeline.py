@@ -16,6 +16,7 @@ from realtime_hub.hub.ports import Authorizer, Batch, ChangeLog, Source
 from realtime_hub.lsn import Position
 from realtime_hub.node.messages import MessageReader, is_message_table
 from realtime_hub.node.preparing import prepare
+from realtime_hub.node.snapshots import Recent
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class Pipeline:
     """Moves changes from the source to the log and the dispatcher, and confirms them.
 
     messages: takes what the database broadcasts; without it those are changes like others.
-    begun: called when the source has begun to give batches.
+    begun: called when the source has begun to give batches. recent: told what was dispatched.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Pipeline:
         *,
         statistics: PipelineStatistics | None = None,
         begun: Callable[[], None] | None = None,
+        recent: Recent | None = None,
     ) -> None:
         self._source = source
         self._log = changelog
@@ -57,6 +59,7 @@ class Pipeline:
         # What is kept from before a restart was delivered, or is read from the log on resume.
         self._last: Position | None = changelog.head
         self._begun = begun
+        self._recent = Recent() if recent is None else recent
         self.statistics = PipelineStatistics() if statistics is None else statistics
 
     async def run(self) -> None:

@@ -104,6 +104,10 @@ class Replayer:
         """The last Position that has been dispatched to those who are live."""
         return self._log.head or self._log.floor
 
+    def lost(self, start: Position | None) -> bool:
+        """Whether there is no going on from this start."""
+        return start is None or self._log.gone(start) is not None
+
     def add(self, subscriber: Subscriber, starts: Mapping[Binding, Position]) -> None:
         """Give the subscriber what comes after each binding's start, then make it live.
 

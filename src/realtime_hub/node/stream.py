@@ -24,6 +24,7 @@ from realtime_hub.hub.listeners import Gap
 from realtime_hub.hub.ports import Authorizer, ChangeLog, Source
 from realtime_hub.node.messages import MessageReader
 from realtime_hub.node.pipeline import Pipeline, PipelineStatistics
+from realtime_hub.node.snapshots import Recent
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +47,7 @@ class Sources(Protocol):
 
 class Stream:
     """Keeps a pipeline running. announce: tells every subscriber of a gap. messages: takes what
-    the database broadcasts.
+    the database broadcasts. recent: told of each change.
 
     The changelog is of the line that the first source is on.
     """
@@ -59,6 +60,7 @@ class Stream:
         dispatcher: Dispatcher,
         announce: Callable[[Gap], None],
         messages: MessageReader | None = None,
+        recent: Recent | None = None,
     ) -> None:
         self._sources = sources
         self._log = changelog
@@ -66,6 +68,7 @@ class Stream:
         self._dispatcher = dispatcher
         self._announce = announce
         self._messages = messages
+        self._recent = recent
         self.source = sources.open(changelog.epoch, renew=False)
         self.statistics = PipelineStatistics()
 
@@ -100,6 +103,7 @@ class Stream:
             self._messages,
             statistics=self.statistics,
             begun=reading.begin,
+            recent=self._recent,
         )
 
     async def _break(self, error: SourceError, untold: Gap | None) -> Gap:

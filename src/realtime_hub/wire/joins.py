@@ -39,7 +39,8 @@ class RequestedBinding:
     """One entry of `postgres_changes` as asked for, and as understood.
 
     echo: the entry for the join reply, without its id. kind, schema, table: None for any.
-    since: the cursor to go on from, not read yet; not part of the id. refusal: why it can't be
+    since: the cursor to go on from, not read yet. snapshot: the rows that are there are wanted
+    first. Neither is part of the id. refusal: why it can't be
     served, as far as the entry alone tells.
     """
 
@@ -51,6 +52,7 @@ class RequestedBinding:
     conditions: tuple[Condition, ...] = ()
     select: tuple[str, ...] | None = None
     since: str | None = None
+    snapshot: bool = False
     refusal: SubscriptionError | None = None
 
     def __str__(self) -> str:
@@ -190,14 +192,14 @@ def _binding(entry: object, taken: dict[int, bytes]) -> RequestedBinding:
         wild = schema is None or table is None
         conditions = _conditions(asked, wild=wild)
         select = _select(asked, wild=wild)
-        since = _since(asked)
+        since, snapshot = _since(asked), _snapshot(asked, wild=wild)
     except SubscriptionError as refusal:
         schema, table = _name(asked.get("schema")), _name(asked.get("table"))
         ident = _identify([kind, "refused", echo], taken)
         return RequestedBinding(ident, echo, kind, schema, table, refusal=refusal)
     text = asked.get("filter", "").strip() or None
     ident = _identify([kind, schema, table, text, select], taken)
-    return RequestedBinding(ident, echo, kind, schema, table, conditions, select, since)
+    return RequestedBinding(ident, echo, kind, schema, table, conditions, select, since, snapshot)
 
 
 def _identify(key: list[Any], taken: dict[int, bytes]) -> int:
@@ -273,6 +275,13 @@ def _since(asked: Json) -> str | None:
     if since is not None and not isinstance(since, str):
         raise SubscriptionError("since must be a cursor, as messages carry it")
     return since
+
+
+def _snapshot(asked: Json, *, wild: bool) -> bool:
+    snapshot = _flag(asked.get("snapshot"))
+    if snapshot and wild:
+        raise SubscriptionError("snapshot needs an explicit schema and table")
+    return snapshot
 
 
 def _echoable(value: object) -> bool:

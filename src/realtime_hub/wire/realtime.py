@@ -58,10 +58,21 @@ class ChangeEncoder:
     A change is too large when the texts of its values, new and old, shown or not, add up to
     more than `max_bytes`; what stays then are values of up to 64 bytes. A value that is not
     what its type prints becomes a JSON string as it is: the change is not lost.
-    cursor: writes a Position for clients; without it payloads have none.
+    cursor: writes a Position for clients; without it payloads have none. snapshot: it is a row
+    that was there before, told as an INSERT, and its payload says so.
     """
 
-    __slots__ = ("_cursor", "_data", "_layouts", "_new", "_old", "_tail", "change", "too_large")
+    __slots__ = (
+        "_cursor",
+        "_data",
+        "_layouts",
+        "_new",
+        "_old",
+        "_tail",
+        "change",
+        "snapshot",
+        "too_large",
+    )
 
     def __init__(
         self,
@@ -69,10 +80,12 @@ class ChangeEncoder:
         *,
         max_bytes: int = MAX_BYTES,
         cursor: Callable[[Position], str] | None = None,
+        snapshot: bool = False,
     ) -> None:
         self.change = change
         self._cursor = cursor
-        self._tail: bytes | None = None
+        self.snapshot = snapshot
+        self._tail: bytes | None = b',"snapshot":true' if snapshot else None
         self._new, self._old = change.new, change.old
         self.too_large = _size(change.new) + _size(change.old) > max_bytes
         if self.too_large:
