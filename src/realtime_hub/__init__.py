@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from realtime_hub.library.hub import RealtimeHub
     from realtime_hub.library.named import get_hub, hubs, statistics
     from realtime_hub.library.options import Overflow
+    from realtime_hub.library.room import Room
     from realtime_hub.library.status import HubStatistics, State, Status, TableStatistics
     from realtime_hub.library.stream import ChangeStream
     from realtime_hub.library.subscription import Subscription
@@ -30,6 +31,7 @@ __all__ = [
     "HubStatistics",
     "Overflow",
     "RealtimeHub",
+    "Room",
     "State",
     "Status",
     "Subscription",
@@ -50,6 +52,7 @@ _HOMES = {
     "HubStatistics": "status",
     "Overflow": "options",
     "RealtimeHub": "hub",
+    "Room": "room",
     "State": "status",
     "Status": "status",
     "Subscription": "subscription",

@@ -18,7 +18,11 @@ from realtime_hub.wire import joins, phoenix
 from realtime_hub.wire.broadcast import Broadcast
 from realtime_hub.wire.phoenix import Message, Version
 
-_TOO_LARGE = {"status": "error", "response": "payload_size_exceeded"}
+# A bare string, as the real server has it; supabase-py, on version 1.0.0, reads objects alone.
+_TOO_LARGE = {
+    Version.V1: joins.error_reply("payload_size_exceeded"),
+    Version.V2: {"status": "error", "response": "payload_size_exceeded"},
+}
 _NO_MAP = joins.error_reply("Presence track payload must be a map")
 _UNKNOWN = joins.error_reply("Unknown presence event")
 _DENIED = joins.error_reply("You do not have permissions to show presence in this Channel")
@@ -46,7 +50,7 @@ class Talk:
             raise TooManyMessagesError
         if broadcast.size > self._settings.max_broadcast_bytes:
             self._shared.reached[PayloadSizeError.code] += 1
-            return [Send(self._reply(message, _TOO_LARGE))] if ack else []
+            return [Send(self._reply(message, _TOO_LARGE[self._version]))] if ack else []
         done = self._reply(message, joins.ok_reply()) if ack else None
         return [Publish(message.topic, broadcast, done)]
 

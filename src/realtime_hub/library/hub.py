@@ -34,7 +34,8 @@ from realtime_hub.library.options import (
     table_of,
 )
 from realtime_hub.library.planner import Need
-from realtime_hub.library.ports import Upstream
+from realtime_hub.library.ports import RoomOptions, RoomUpstream, Upstream
+from realtime_hub.library.room import Room
 from realtime_hub.library.status import HubStatistics, State, Status
 from realtime_hub.library.stream import ChangeStream
 from realtime_hub.library.subscription import Subscription
@@ -80,6 +81,7 @@ class RealtimeHub:
         self.slow_callback = slow_callback
         self._channels: dict[TableName, TableChannel] = {}
         self._polls: dict[Listener, asyncio.Task[None]] = {}
+        self._rooms: dict[str, Room] = {}
         self._on_status: dict[object, Callable[[Status], object]] = {}
         self._on_gap: dict[object, OnGap] = {}
         self._on_error: dict[object, OnError] = {}
@@ -251,6 +253,43 @@ class RealtimeHub:
         subscription, listener = self._listen(table_of(table), need, options, make, "stream")
         return ChangeStream(subscription, listener, backlogs[0])
 
+    def channel(
+        self,
+        topic: str,
+        *,
+        private: bool = False,
+        key: str = "",
+        ack: bool = False,
+        own: bool = False,
+    ) -> Room:
+        """A room for broadcast and presence, on the connection that changes come over.
+
+        One room per topic: who asks again gets the same. private: the policies on
+        `realtime.messages` decide. key: under which presence shows this client. ack: broadcasts
+        wait until the server has taken them. own: hear one's own broadcasts too.
+
+        Raises HubMisusedError: the upstream is a database, which has no rooms; the room is there
+        with other options; there is no running event loop, or it is another one.
+        """
+        self._bind()
+        options = RoomOptions(private, key, ack, own)
+        found = self._rooms.get(topic)
+        if found is not None:
+            if found.options != options:
+                raise HubMisusedError(f"the room {topic!r} is open with other options")
+            return found
+        if not isinstance(self.upstream, RoomUpstream):
+            raise HubMisusedError("rooms need a Realtime server or a gateway, not a database")
+        room = self._rooms[topic] = Room(
+            self.upstream,
+            topic,
+            options,
+            max_retry_delay=self.timing.max_retry_delay,
+            failed=self._room_failed,
+            ended=self._room_ended,
+        )
+        return room
+
     def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call back when a table's state changes; returns what ends it, as `cleanup` does."""
         return _registered(self._on_status, callback)
@@ -276,6 +315,8 @@ class RealtimeHub:
         await self.upstream.set_auth(token)
         for channel in self._channels.values():
             channel.retry_now()
+        for room in self._rooms.values():
+            room.retry_now()
 
     def follow_auth(self, client: Any) -> Callable[[], None]:
         """Clean up when the supabase client signs out, and pass on its refreshed tokens.
@@ -420,6 +461,18 @@ class RealtimeHub:
             )
         return Subscription(listener, self.remove), listener
 
+    def _room_failed(self, error: Exception) -> None:
+        """Of a room's callback, or of its join, for good."""
+        self._errors += 1
+        for handler in tuple(self._on_error.values()):
+            handler(error, None)
+        if not self._on_error:
+            log.error("room_failed", exc_info=error)
+
+    def _room_ended(self, room: Room) -> None:
+        if self._rooms.get(room.topic) is room:
+            del self._rooms[room.topic]
+
     def _stop_polling(self, listener: Listener) -> None:
         task = self._polls.pop(listener, None)
         if task is not None and task is not asyncio.current_task():
@@ -437,6 +490,7 @@ class RealtimeHub:
             self._loop = running
             self._channels.clear()
             self._polls.clear()
+            self._rooms.clear()
         self._check_loop()
 
     def _check_loop(self) -> None:
@@ -491,6 +545,8 @@ class RealtimeHub:
                     await listener.stop()
                 await channel.aclose()
             await _cancelled(self._polls.values())
+            for room in tuple(self._rooms.values()):
+                await room.leave()
             await self.upstream.aclose()
         finally:
             self._channels.clear()

@@ -5,8 +5,9 @@ One conformance suite holds every adapter to these contracts (tests/library/test
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 from realtime_hub.changes import TableName
 from realtime_hub.library.change import Change, Gap
@@ -96,3 +97,53 @@ class Upstream(Protocol):
         """Read as somebody else from now on. Raises AuthNotSupportedError."""
 
     async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RoomOptions:
+    """private: decided by the policies on `realtime.messages`. key: for presence, "" for one of
+    the server's. ack: broadcasts are answered. own: a client hears its own broadcasts."""
+
+    private: bool = False
+    key: str = ""
+    ack: bool = False
+    own: bool = False
+
+
+class RoomReceiver(Protocol):
+    """The hub's end of a room. Called on the event loop; no method raises."""
+
+    def heard(self, event: str, payload: Any) -> None: ...
+
+    def presence_changed(self) -> None: ...
+
+    def lost(self, error: Exception) -> None:
+        """The channel has ended without `close`; the hub enters again when it sees fit."""
+
+
+class RoomChannel(Protocol):
+    """One joined topic."""
+
+    async def broadcast(self, event: str, payload: Mapping[str, Any]) -> None:
+        """Raises UpstreamError if the server refuses it or, with `ack`, does not answer."""
+
+    async def track(self, payload: Mapping[str, Any] | None) -> None:
+        """Show this, or nothing any more. Raises UpstreamError if the server refuses it."""
+
+    def presence_state(self) -> dict[str, list[dict[str, Any]]]: ...
+
+    async def close(self) -> None:
+        """Leave; the receiver hears nothing more. Harmless when called again or when lost."""
+
+
+@runtime_checkable
+class RoomUpstream(Protocol):
+    """An upstream that has rooms too, on the connection that changes come over."""
+
+    async def enter(self, topic: str, options: RoomOptions, receiver: RoomReceiver) -> RoomChannel:
+        """Return once the topic is joined.
+
+        Raises:
+            TokenError: the room may not be read, and will not be with this token.
+            RealtimeHubError, OSError: anything else, which may pass.
+        """

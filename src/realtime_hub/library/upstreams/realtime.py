@@ -17,20 +17,15 @@ import orjson
 
 from realtime_hub.changes import TableName
 from realtime_hub.errors import (
-    FilterSyntaxError,
-    FilterValueError,
     MissingExtraError,
     RealtimeHubError,
-    SelectError,
     SubscriptionError,
-    TableNotPublishedError,
-    TokenError,
     UpstreamError,
 )
 from realtime_hub.library.change import Change, Gap
 from realtime_hub.library.filters import Shape
 from realtime_hub.library.planner import Binding
-from realtime_hub.library.ports import Receiver
+from realtime_hub.library.ports import Receiver, RoomOptions, RoomReceiver
 
 try:
     from realtime import AsyncRealtimeChannel, AsyncRealtimeClient
@@ -39,17 +34,14 @@ try:
         RealtimePostgresChangesListenEvent,
         RealtimeSubscribeStates,
     )
+
+    from realtime_hub.library.upstreams.failures import connection_error, failure
+    from realtime_hub.library.upstreams.rooms import ClientRoom, join_room
 except ImportError:
     raise MissingExtraError("realtime", "supabase") from None
 
 _READY: Final = "Subscribed to PostgreSQL"
 _GAP: Final = "Gap: "
-_REFUSED: Final = ("Unable to subscribe to changes", "Error parsing `filter` params")
-_TOKEN_CODES: Final = ("Unauthorized", "InvalidJWTToken", "MalformedJWT", "Jwt", "InvalidToken")
-_REFUSALS: Final = {
-    error.code: error
-    for error in (TableNotPublishedError, FilterSyntaxError, FilterValueError, SelectError)
-}
 _JOIN_SECONDS: Final = 15.0
 _LEAVE_SECONDS: Final = 2.0
 
@@ -73,6 +65,7 @@ class RealtimeUpstream:
         self._token = token
         self._client: _TappedClient | None = None
         self._channels: set[_Channel] = set()
+        self._rooms: set[ClientRoom] = set()
         self._opening = 0
         self._lock = asyncio.Lock()
 
@@ -95,6 +88,17 @@ class RealtimeUpstream:
             self._opening -= 1
         return channel
 
+    async def enter(self, topic: str, options: RoomOptions, receiver: RoomReceiver) -> ClientRoom:
+        self._opening += 1
+        try:
+            client = await self._connected()
+            room = ClientRoom(client, topic, options, receiver, self._left)
+            self._rooms.add(room)
+            await join_room(room)
+        finally:
+            self._opening -= 1
+        return room
+
     async def set_auth(self, token: str | None) -> None:
         self._token = token
         if self._client is not None:
@@ -103,15 +107,24 @@ class RealtimeUpstream:
     async def aclose(self) -> None:
         for channel in tuple(self._channels):
             await channel.close()
+        for room in tuple(self._rooms):
+            await room.close()
         async with self._lock:
             await self._disconnect()
         self._lock = asyncio.Lock()  # the next user may be on another event loop
 
     async def _closed(self, channel: _Channel) -> None:
-        """The last one to leave closes the connection."""
         self._channels.discard(channel)
+        await self._disconnect_unused()
+
+    async def _left(self, room: ClientRoom) -> None:
+        self._rooms.discard(room)
+        await self._disconnect_unused()
+
+    async def _disconnect_unused(self) -> None:
+        """The last one to leave closes the connection."""
         async with self._lock:
-            if not self._channels and not self._opening:
+            if not (self._channels or self._rooms or self._opening):
                 await self._disconnect()
 
     async def _connected(self) -> _TappedClient:
@@ -125,7 +138,7 @@ class RealtimeUpstream:
             try:
                 await client.connect()
             except Exception as error:  # noqa: BLE001 - websockets' and the socket's, of any kind
-                raise _connection_error(error) from None
+                raise connection_error(error) from None
             self._client = client
             return client
 
@@ -151,6 +164,7 @@ class ClientUpstream:
     def __init__(self, client: AsyncRealtimeClient) -> None:
         self._client = client
         self._channels: set[_Channel] = set()
+        self._rooms: set[ClientRoom] = set()
 
     async def open(
         self,
@@ -160,16 +174,18 @@ class ClientUpstream:
         *,
         since: str | None = None,
     ) -> _Channel:
-        if not self._client.is_connected:
-            try:
-                await self._client.connect()
-            except Exception as error:  # noqa: BLE001 - websockets' and the socket's, of any kind
-                raise _connection_error(error) from None
+        await self._connect()
         channel = _Channel(self._client, table, bindings, receiver, since=None)
         channel.on_close = self._closed
         self._channels.add(channel)
         await _join(channel)
         return channel
+
+    async def enter(self, topic: str, options: RoomOptions, receiver: RoomReceiver) -> ClientRoom:
+        await self._connect()
+        room = ClientRoom(self._client, topic, options, receiver, self._left)
+        self._rooms.add(room)
+        return await join_room(room)
 
     async def set_auth(self, token: str | None) -> None:
         await self._client.set_auth(token)
@@ -177,9 +193,21 @@ class ClientUpstream:
     async def aclose(self) -> None:
         for channel in tuple(self._channels):
             await channel.close()
+        for room in tuple(self._rooms):
+            await room.close()
+
+    async def _connect(self) -> None:
+        if not self._client.is_connected:
+            try:
+                await self._client.connect()
+            except Exception as error:  # noqa: BLE001 - websockets' and the socket's, of any kind
+                raise connection_error(error) from None
 
     async def _closed(self, channel: _Channel) -> None:
         self._channels.discard(channel)
+
+    async def _left(self, room: ClientRoom) -> None:
+        self._rooms.discard(room)
 
 
 class _Channel:
@@ -263,13 +291,13 @@ class _Channel:
             return
         # The hub opens another channel; this one must not join again by itself.
         self._channel.rejoin_timer.reset()
-        failure = _failure(state, error)
+        ended = failure(state, error)
         if self._open:
             self._lost = True
-            self.receiver.lost(failure)
+            self.receiver.lost(ended)
         else:
-            self._refused = failure
-            self._settle(failure)
+            self._refused = ended
+            self._settle(ended)
 
     def _settle(self, error: Exception | None) -> None:
         if self._joined.done():
@@ -307,7 +335,7 @@ async def _join(channel: _Channel) -> None:
             raise UpstreamError(f"no answer to the join within {_JOIN_SECONDS:g} s") from None
         if isinstance(error, RealtimeHubError) or not isinstance(error, Exception):
             raise
-        raise _connection_error(error) from None
+        raise connection_error(error) from None
 
 
 class _Binding(PostgresChangesCallback):
@@ -378,36 +406,3 @@ class _Tap:
             await self._client.room()
             self._client.message = text
             yield text
-
-
-def _failure(state: RealtimeSubscribeStates, error: Exception | None) -> RealtimeHubError:
-    """What a channel's state means; the client wraps the server's payload in an exception."""
-    if state is RealtimeSubscribeStates.TIMED_OUT:
-        return UpstreamError("the server did not answer the join in time")
-    if state is RealtimeSubscribeStates.CLOSED or error is None:
-        return UpstreamError("the server closed the channel")
-    try:
-        payload = orjson.loads(str(error))
-    except orjson.JSONDecodeError:
-        return UpstreamError(str(error) or "the connection was lost")
-    return _refusal(str(payload.get("message") or payload.get("reason") or "channel error"))
-
-
-def _refusal(text: str) -> RealtimeHubError:
-    if text.startswith(_REFUSED):
-        for code, error in _REFUSALS.items():
-            _, found, reason = text.partition(f" {code}: ")
-            if found:
-                return error(reason)
-        return SubscriptionError(text)
-    if text.startswith(_TOKEN_CODES):
-        return TokenError(text)
-    return UpstreamError(text)
-
-
-def _connection_error(error: Exception) -> RealtimeHubError:
-    """Of a failed handshake; websockets' errors never quote the URL's query."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    if status in (401, 403):
-        return TokenError(f"the server refused the connection (HTTP {status}): check api_key")
-    return UpstreamError(f"no connection to the Realtime server: {error}")
