@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.conformance import summary
+from tests.support import secrets
 from tests.support.postgres import Server
 
 
@@ -27,3 +28,19 @@ def database(postgres: Server) -> Iterator[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     summary.write(terminalreporter)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """No test passes whose output, logs included, holds a secret.
+
+    Gateways inside the test's process write there; those of their own are read when they end.
+    """
+    report = yield
+    written = "".join(text for _, text in report.sections)
+    if report.passed and (kinds := secrets.found_in(written)):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} wrote {' and '.join(kinds)}"
+    return report

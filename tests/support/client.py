@@ -15,6 +15,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.support import secrets
+
 TIMEOUT = 15.0
 PATHS = ("/realtime/v1/websocket", "/socket/websocket")
 
@@ -151,6 +153,8 @@ class RealtimeClient:
         await self._reader
         if self._session is not None:
             await self._session.close()
+        kinds = secrets.found_in("\n".join(frame.raw for frame in self.frames))
+        assert not kinds, f"the gateway sent {' and '.join(kinds)}"
 
     async def vanish(self) -> None:
         """Be gone without a word, as a process that was killed: no pong, no closing handshake."""

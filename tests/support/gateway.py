@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.support import secrets
 from tests.support.tokens import SECRET
 
 PUBLICATION = "supabase_realtime"
@@ -51,6 +52,7 @@ class Gateway:
             *arguments,
         ]
         self._environment = environment or {}
+        self._secrets = {secret, *_values(self._environment)}
         self._directory = tempfile.TemporaryDirectory(prefix="realtime-hub-gateway-")
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -134,12 +136,21 @@ class Gateway:
             self.process = None
 
     def close(self) -> None:
-        """End it in any case and remove its log."""
+        """End it in any case and remove its log, which must hold no secret."""
+        told = "" if self.process is None else secrets.told_by(self.url)
         try:
             self.stop()
         finally:
             self.kill()
+            kinds = secrets.found_in(told + self.log, self._secrets)
             self._directory.cleanup()
+        assert not kinds, f"the gateway wrote or told {' and '.join(kinds)}"
+
+
+def _values(environment: dict[str, str]) -> list[str]:
+    """What the environment tells the gateway and nobody else."""
+    names = ("SECRET", "KEY", "PASSWORD")
+    return [value for name, value in environment.items() if any(part in name for part in names)]
 
 
 @asynccontextmanager
