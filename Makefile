@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test check faults bench conformance install lock clean
+.PHONY: demo test check faults bench conformance install lock web clean
 
 demo: install ## start a database, a gateway and a call centre's load, and say what to open
 	$(RUN)/realtime-hub demo
@@ -35,6 +35,9 @@ install: $(VENV)/.demo ## leave the executable at .venv/bin/realtime-hub
 
 lock: $(VENV)/.dev ## pin all dependencies anew
 	requirements/lock
+
+web: ## build the demo's page from web/ and clients/js; needs Node, using it does not
+	cd web && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 clean: ## remove what was installed and made
 	rm -rf $(VENV) .cache bench/out

@@ -8,7 +8,7 @@ import psycopg
 from realtime_hub.demo import load
 from realtime_hub.demo.load import CallCentre, Write
 
-ORDER = {"en_cola": 0, "sonando": 1, "activa": 2, "finalizada": 3, "fallida": 3}
+ORDER = {"en_cola": 0, "sonando": 1, "activa": 2, "transferida": 3, "finalizada": 4, "fallida": 4}
 
 
 def writes(count: int, seed: int = 7) -> list[Write]:

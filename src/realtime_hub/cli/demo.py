@@ -21,8 +21,8 @@ realtime-hub serves a call centre of its own. Open
 
     {url}/
 
-and see {rate} changes a second as a supervisor or an agent. In another terminal, clients as
-they are:
+log in as a supervisor or an agent, in two windows say, and see {rate} changes a second. In
+another terminal, clients as they are:
 
     curl -sO {url}/demo/listen.mjs && npm install @supabase/supabase-js ws && node listen.mjs
     curl -sO {url}/demo/listen.py && pip install supabase && python listen.py

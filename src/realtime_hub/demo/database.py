@@ -10,7 +10,6 @@ from importlib import resources
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
-import orjson
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -42,24 +41,27 @@ where slot_name = %s and database = current_database()
 """
 _DROP_TRIES: Final = 50
 
-_STATE: Final = """
-select json_build_object(
-  'calls', (select coalesce(json_agg(c), '[]') from llamadas_ventas c
-    where estado not in ('finalizada', 'fallida')),
-  'conversations', (select coalesce(json_agg(c), '[]') from (
-    select * from conversaciones_whatsapp order by updated_at desc limit 40) c),
-  'prospects', (select coalesce(json_object_agg(id, nombre), '{}') from prospectos)
-)::text
+_USERS: Final = """
+select u.id, u.email, u.nombre, u.puesto, array_agg(c.nombre order by c.id)
+from auth.users u
+join auth_user_coordinaciones a on a.user_id = u.id
+join coordinaciones c on c.id = a.coordinacion_id
+group by u.id order by u.puesto desc, length(u.email), u.email
 """
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who works in the call centre; `puesto` is agente or supervisor."""
+    """Somebody who works in the call centre.
+
+    puesto: agente or supervisor. coordinaciones: names of those whose rows the user sees.
+    """
 
     id: UUID
+    email: str
     nombre: str
     puesto: str
+    coordinaciones: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -82,10 +84,11 @@ async def prepare(dsn: str) -> list[User]:
                 )
             schema = resources.files("realtime_hub.demo").joinpath("schema.sql").read_bytes()
             await connection.execute(schema)
-        found = await connection.execute(
-            "select id, nombre, puesto from auth.users order by puesto desc, email"
-        )
-        return [User(*row) for row in await found.fetchall()]
+        found = await connection.execute(_USERS)
+        return [
+            User(key, email, name, role, tuple(groups))
+            for key, email, name, role, groups in await found.fetchall()
+        ]
 
 
 async def admit_gateway(dsn: str) -> str:
@@ -107,20 +110,6 @@ async def drop_slot(dsn: str) -> None:
             return
         else:
             return
-
-
-async def state(dsn: str, user: UUID) -> bytes:
-    """Open calls, recent conversations and prospects' names as JSON, as this user sees them.
-
-    Read under the user's own row-level security, as PostgREST would.
-    """
-    claims = orjson.dumps({"role": "authenticated", "sub": str(user)}).decode()
-    async with await psycopg.AsyncConnection.connect(dsn) as connection:
-        await connection.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
-        await connection.execute("set local role authenticated")
-        cursor = await connection.execute(_STATE)
-        row = await cursor.fetchone()
-    return b"{}" if row is None else str(row[0]).encode()
 
 
 @asynccontextmanager

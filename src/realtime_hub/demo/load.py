@@ -42,6 +42,8 @@ _ANSWERS: Final = (
     "Con gusto le marco para explicarle",
     "Tenemos meses sin intereses",
 )
+_NAMES: Final = ("Sofía", "Mateo", "Valeria", "Emiliano", "Regina", "Leonardo", "Camila")
+_SURNAMES: Final = ("García", "Torres", "Flores", "Rivera", "Gómez")
 _ENDINGS: Final = ("venta", "seguimiento", "sin interés", "buzón de voz")
 
 Values: TypeAlias = tuple[object, ...]
@@ -65,6 +67,7 @@ class _Call:
     agent: UUID
     state: str = "en_cola"
     notes: list[str] = field(default_factory=list)
+    turns: list[dict[str, str]] = field(default_factory=list)
     seconds: int = 0
 
 
@@ -90,7 +93,8 @@ class CallCentre:
         happenings = (
             (self._call, 46),
             (self._message, 34),
-            (self._prospect, 12),
+            (self._prospect, 11),
+            (self._arrival, 1),
             (self._schedule, 3),
             (self._notification, 3),
             (self._bot_pause, 2),
@@ -121,6 +125,8 @@ class CallCentre:
         if len(call.notes) >= len(_CHECKPOINTS):
             ending = self._random.choice(_ENDINGS)
             return self._end(call, "finalizada", ending, won=ending == "venta")
+        if call.state == "activa" and len(call.notes) == 3 and self._random.random() < 0.25:
+            return self._move(call, "transferida")
         return self._note(call)
 
     def _ring(self) -> Write:
@@ -137,7 +143,7 @@ class CallCentre:
             _coordination(prospect),
             self._random.choice(("entrante", "saliente")),
             f"https://voz.example/{call.call_id}",
-            json.dumps({"notas": []}),
+            json.dumps({"notas": [], "turnos": []}),
         )
 
     def _move(self, call: _Call, state: str) -> Write:
@@ -151,13 +157,16 @@ class CallCentre:
 
     def _note(self, call: _Call) -> Write:
         checkpoint = _CHECKPOINTS[len(call.notes)]
-        call.notes.append(f"{checkpoint}: {self._random.choice(_QUESTIONS)}")
+        question, reply = self._random.choice(_QUESTIONS), self._random.choice(_ANSWERS)
+        call.notes.append(f"{checkpoint}: {question}")
+        call.turns.append({"rol": "prospecto", "texto": question})
+        call.turns.append({"rol": "agente", "texto": reply})
         call.seconds += self._random.randint(5, 40)
         return _write(
             "update llamadas_ventas set checkpoint = %s, datos = %s, duracion_s = %s,"
             " probabilidad = %s, updated_at = now() where call_id = %s",
             checkpoint,
-            json.dumps({"notas": call.notes}, ensure_ascii=False),
+            json.dumps({"notas": call.notes, "turnos": call.turns}, ensure_ascii=False),
             call.seconds,
             round(self._random.random(), 2),
             call.call_id,
@@ -210,6 +219,24 @@ class CallCentre:
             self._random.randint(0, 100),
             self._random.random() < 0.2,
             self._random.randint(1, PROSPECTS),
+        )
+
+    def _arrival(self) -> Write:
+        number = PROSPECTS + self._next_id()
+        return _write(
+            "insert into prospectos (id, nombre, telefono, etapa, temperamento, coordinacion_id,"
+            " ejecutivo_id, score, ciudad, interes, origen, requiere_atencion)"
+            " values (%s, %s, %s, 'Nuevo', %s, %s, %s, %s, %s, %s, %s, true)",
+            number,
+            f"{self._random.choice(_NAMES)} {self._random.choice(_SURNAMES)} {number}",
+            f"+52{5_500_000_000 + number}",
+            self._random.choice(("analítico", "amable", "directo")),
+            _coordination(number),
+            person("agente", 1 + (number - 1) % AGENTS),
+            self._random.randint(20, 90),
+            self._random.choice(("CDMX", "Monterrey", "Guadalajara", "Mérida")),
+            json.dumps({"destino": self._random.choice(("Cancún", "Vallarta", "Los Cabos"))}),
+            self._random.choice(("whatsapp", "web", "referido")),
         )
 
     def _schedule(self) -> Write:
@@ -288,6 +315,7 @@ async def _last_id(connection: psycopg.AsyncConnection) -> int:
         "select greatest((select max(call_id) from llamadas_ventas),"
         " (select max(id) from mensajes_whatsapp), (select max(id) from llamadas_programadas),"
         " (select max(id) from user_notifications),"
+        " (select max(id) - 400 from prospectos),"
         " (select max(substr(uchat_id, 7)::bigint) from bot_pause_status))"
     )
     row = await cursor.fetchone()

@@ -11,16 +11,23 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import SecretStr
 
-from realtime_hub.compose import Service
 from realtime_hub.demo import load
+from realtime_hub.demo.accounts import Accounts
+from realtime_hub.demo.api import Api
 from realtime_hub.demo.cluster import Cluster
+from realtime_hub.demo.cpu import CpuMeter
 from realtime_hub.demo.database import SLOT, admit_gateway, drop_slot, prepare
-from realtime_hub.demo.page import Page
+from realtime_hub.demo.gateway import StoppableGateway
+from realtime_hub.demo.proxy import Proxy
+from realtime_hub.demo.rows import open_pool
+from realtime_hub.demo.site import serving
 from realtime_hub.settings import LogLevel, Settings
+
+_TOKEN_SECONDS: Final = 12 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +75,19 @@ async def run(options: Options, announce: Callable[[Running], None]) -> None:
         own = options.database_url is None
         gateway_dsn = await admit_gateway(dsn) if own else dsn
         secret = secrets.token_urlsafe(32)
-        page = Page(dsn, secret, users)
-        settings = _settings(gateway_dsn, secret, options.port, directory)
-        async with _serving(settings, page) as service:
-            url = f"http://127.0.0.1:{service.port}"
-            announce(Running(url, dsn if own else None, page.token(users[0])))
-            await _first_to_end(stop.wait(), service.run(), _load(dsn, options))
+        settings = _settings(gateway_dsn, secret, directory)
+        accounts = Accounts(secret, users)
+        meter = CpuMeter(dsn if own else None)
+        async with (
+            open_pool(dsn) as pool,
+            _started(StoppableGateway(settings)) as gateway,
+            serving(
+                options.port, accounts, Api(pool, accounts, gateway, meter), Proxy(gateway)
+            ) as port,
+        ):
+            token = accounts.token(users[0], seconds=_TOKEN_SECONDS)
+            announce(Running(f"http://127.0.0.1:{port}", dsn if own else None, token))
+            await _first_to_end(stop.wait(), gateway.run(), meter.run(), _load(dsn, options))
 
 
 @contextlib.asynccontextmanager
@@ -99,13 +113,13 @@ def _check_port(port: int) -> None:
         probe.listen()
 
 
-def _settings(dsn: str, secret: str, port: int, directory: Path) -> Settings:
+def _settings(dsn: str, secret: str, directory: Path) -> Settings:
     """What is not given here may be set in the environment, such as limits."""
     return Settings.load(
         database_url=SecretStr(dsn),
         jwt_secret=SecretStr(secret),
         host="127.0.0.1",
-        port=port,
+        port=0,
         publication="supabase_realtime",
         slot=SLOT,
         log=str(directory / "changes.sqlite"),
@@ -114,13 +128,12 @@ def _settings(dsn: str, secret: str, port: int, directory: Path) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def _serving(settings: Settings, page: Page) -> AsyncIterator[Service]:
-    service = Service(settings, routes=page.routes())
+async def _started(gateway: StoppableGateway) -> AsyncIterator[StoppableGateway]:
     try:
-        await service.start()
-        yield service
+        await gateway.start()
+        yield gateway
     finally:
-        await service.stop()
+        await gateway.stop()
 
 
 async def _load(dsn: str, options: Options) -> None:

@@ -66,10 +66,13 @@ create table mensajes_whatsapp (
   direccion text, mensaje text, adjuntos jsonb, leido bool default false, enviado_por uuid,
   etiqueta text, fecha timestamptz default now()
 );
+create index on mensajes_whatsapp (conversacion_id, fecha desc);
+create index on mensajes_whatsapp (prospecto_id, fecha desc);
 create table llamadas_programadas (
   id bigint primary key, prospecto_id bigint, coordinacion_id int, programada_para timestamptz,
   estatus text, justificacion text, creada_por uuid, created_at timestamptz default now()
 );
+create index on llamadas_programadas (estatus, programada_para);
 create table bot_pause_status (
   uchat_id text primary key, pausado bool, pausado_hasta timestamptz, motivo text
 );
@@ -153,6 +156,24 @@ create policy del_ticket on support_ticket_comments for select to authenticated
   using (exists (select from support_tickets t where t.id = ticket_id));
 create policy propias on support_ticket_notifications for select to authenticated
   using (user_id = (select auth.uid()));
+
+-- What the page writes, under the same rules; ids of its rows are apart from the load's.
+create sequence ids_de_la_pagina increment by -1;
+grant usage on sequence ids_de_la_pagina to authenticated;
+grant insert on mensajes_whatsapp, llamadas_programadas to authenticated;
+grant update (ultimo_mensaje, no_leidos, updated_at) on conversaciones_whatsapp to authenticated;
+grant update (etapa, requiere_atencion, updated_at) on prospectos to authenticated;
+create policy escribe on mensajes_whatsapp for insert to authenticated
+  with check (enviado_por = (select auth.uid())
+    and exists (select from prospectos p where p.id = prospecto_id));
+create policy contesta on conversaciones_whatsapp for update to authenticated
+  using (exists (select from prospectos p where p.id = prospecto_id));
+create policy agenda on llamadas_programadas for insert to authenticated
+  with check (creada_por = (select auth.uid())
+    and exists (select from prospectos p where p.id = prospecto_id));
+create policy mueve on prospectos for update to authenticated
+  using (coordinacion_id in (
+    select c.coordinacion_id from auth_user_coordinaciones c where c.user_id = auth.uid()));
 
 -- Who works here; ids come from names, so that they are the same each time.
 insert into coordinaciones values (1, 'Norte'), (2, 'Sur'), (3, 'Centro'), (4, 'Occidente');
