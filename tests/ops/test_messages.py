@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from realtime_hub.ops import init, messages
+from tests.support.postgres import Server
 
 pytestmark = pytest.mark.postgres
 
@@ -128,6 +129,23 @@ async def test_partitions_are_made_ahead_and_dropped_past_their_time(installed: 
         )
         conn.execute("select realtime.maintain_messages('72 hours')")
     assert partitions() == made
+
+
+async def test_another_role_may_maintain_if_it_is_granted_and_clients_may_not(
+    postgres: Server, installed: str
+) -> None:
+    name = f"gateway_{installed.rpartition('_')[2]}"
+    postgres.execute(
+        installed,
+        f"create role {name}; grant usage on schema realtime to {name};"
+        f"grant execute on function realtime.maintain_messages to {name}",
+    )
+    try:
+        query(installed, "select realtime.maintain_messages('72 hours')", role=name)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            query(installed, "select realtime.maintain_messages('0')", role="authenticated")
+    finally:
+        postgres.execute(installed, f"drop owned by {name}; drop role {name}")
 
 
 async def test_the_table_is_published_once(installed: str) -> None:

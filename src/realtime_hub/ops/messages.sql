@@ -27,7 +27,7 @@ begin
 
   -- A partition a day, from yesterday to a week ahead; those past their time are dropped.
   create function realtime.maintain_messages(keep interval) returns void
-    language plpgsql set search_path = '' as $body$
+    language plpgsql security definer set search_path = '' as $body$
     declare
       today date := now() at time zone 'utc';
       day date;
