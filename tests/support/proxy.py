@@ -41,6 +41,11 @@ class Proxy:
         for pipe in self._open:
             pipe.deaf = True
 
+    def cut(self) -> None:
+        """End all connections that are open, as a cable does that is pulled out."""
+        for pipe in self._open:
+            pipe.cut()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         for pipe in (_Pipe(reader, far_writer), _Pipe(far_reader, writer)):
@@ -55,6 +60,9 @@ class _Pipe:
         self.deaf = False
         self._reader = reader
         self._writer = writer
+
+    def cut(self) -> None:
+        self._writer.transport.abort()
 
     async def run(self) -> None:
         try:

@@ -79,18 +79,16 @@ class Audience:
             if self._index is not None:
                 self._index.remove(filter)
 
-    def dispatch(
-        self, change: Change, generation: int, due: Callable[[Listener], bool] | None = None
-    ) -> int:
+    def dispatch(self, change: Change, generation: int, above: int = 0) -> int:
         """Hand the change to those it is for; how many they were.
 
         generation: of the channel that it came through; listeners that this channel's bindings
-        were not made for are left out. due: which of the others have not had it yet, where two
-        channels overlap.
+        were not made for are left out. above: and so are those of this generation and before,
+        who hear another channel.
         """
         count = 0
         for listener in self._wanting(change):
-            if listener.generation <= generation and (due is None or due(listener)):
+            if above < listener.generation <= generation:
                 listener.deliver(change)
                 count += 1
         return count

@@ -111,14 +111,14 @@ class TableChannel:
         self._host = host
         self._live: _Live | None = None
         self._others: set[_Live] = set()
-        self._overlap: Overlap | None = None
-        self._forget_overlap: asyncio.TimerHandle | None = None
+        self._overlaps: dict[Overlap, asyncio.TimerHandle | None] = {}
         self._generation = 0
         self._newest = 0
         self._last: Change | None = None
         self._error: Exception | None = None
         self._unserved: dict[Listener, None] = {}
         self._too_wide = False
+        self._abandoned = False
         self._wake = asyncio.Event()
         self._nudge = asyncio.Event()
         self._up = asyncio.Event()
@@ -151,6 +151,12 @@ class TableChannel:
     def retry_now(self) -> None:
         """Why the last attempt failed may be over."""
         self._nudge.set()
+
+    def abandon(self) -> None:
+        """Nobody hears anything more, and what listeners had not handled counts as such."""
+        self._abandoned = True
+        for listener in self.audience:
+            listener.close()
 
     async def aclose(self) -> None:
         """Close at once."""
@@ -188,8 +194,18 @@ class TableChannel:
         self._changes += 1
         if live.generation >= self._newest:
             self._last = change
-        due = None if self._overlap is None else self._overlap.due(change, live.generation)
-        self._deliveries += self.audience.dispatch(change, live.generation, due)
+        above = self._heard_elsewhere(live, change) if self._overlaps else 0
+        self._deliveries += self.audience.dispatch(change, live.generation, above)
+
+    def _heard_elsewhere(self, live: _Live, change: Change) -> int:
+        """Up to which generation listeners have had the change, or get it later."""
+        above = 0
+        for overlap in self._overlaps:
+            if overlap.old == live.generation:
+                overlap.came_by_old(change)
+            elif overlap.new == live.generation and not overlap.is_for_all(change):
+                above = max(above, overlap.old)
+        return above
 
     def missed(self, gap: Gap) -> None:
         self._gaps += 1
@@ -209,6 +225,7 @@ class TableChannel:
         if live is self._live:
             self._went_down(error)
             self._wake.set()
+        self._end_overlaps(live)
 
     def crowded(self, queue: Backlog, *, full: bool) -> None:
         if full:
@@ -222,6 +239,8 @@ class TableChannel:
 
     async def handled(self) -> None:
         await asyncio.gather(*(listener.handled() for listener in self.audience))
+        if self._abandoned:
+            await asyncio.get_running_loop().create_future()
 
     # Following what is needed
 
@@ -295,6 +314,8 @@ class TableChannel:
                 self._went_down(error)
                 await self._retry(error)
         else:
+            if lost is not None:
+                self._succeed(lost, live)
             self._reconnects += lost is not None
             if lost is not None and not live.resumed:
                 self.missed(self._reconnected())
@@ -327,15 +348,17 @@ class TableChannel:
         """Open a channel with the bindings that are needed now, then close the old one."""
         await asyncio.sleep(self._host.timing.settle)
         self._replans.append(asyncio.get_running_loop().time())
-        self._begin_overlap(old)
+        # From the moment of asking: from then on either channel may be the first to bring a change.
+        overlap = Overlap(old.generation, self._generation + 1)
+        self._overlaps[overlap] = None
         try:
             await self._hand_over(old, await self._open(since=None))
         except _FINAL as error:
+            self._forget(overlap)
             await self._refuse(error)
         except (RealtimeHubError, OSError) as error:
+            self._forget(overlap)
             await self._retry(error)
-        finally:
-            self._end_overlap()
 
     async def _hand_over(self, old: _Live, live: _Live) -> None:
         self._others.add(old)
@@ -348,6 +371,7 @@ class TableChannel:
         finally:
             self._others.discard(old)
             await old.close()
+            self._end_overlaps(old)
 
     async def _open(self, *, since: str | None) -> _Live:
         self._generation += 1
@@ -470,27 +494,34 @@ class TableChannel:
 
     # Overlap and end
 
-    def _begin_overlap(self, old: _Live) -> None:
-        if self._forget_overlap is not None:
-            self._forget_overlap.cancel()
-        if self._overlap is None:
-            self._overlap = Overlap(old.generation)
+    def _end_overlaps(self, old: _Live) -> None:
+        """The channel brings nothing more. What it brought is remembered for a while, since the
+        one that follows may lag behind."""
+        for overlap in tuple(self._overlaps):
+            if overlap.old == old.generation and overlap.open:
+                for change in overlap.close():
+                    self._deliveries += self.audience.dispatch(change, overlap.old)
+                seconds = max(1.0, self._host.timing.overlap * 10)
+                loop = asyncio.get_running_loop()
+                self._overlaps[overlap] = loop.call_later(seconds, self._forget, overlap)
 
-    def _end_overlap(self) -> None:
-        """Remember for a while what the old channel brought: the new one may lag behind it."""
-        seconds = max(1.0, self._host.timing.overlap * 10)
-        loop = asyncio.get_running_loop()
-        self._forget_overlap = loop.call_later(seconds, self._forget)
+    def _forget(self, overlap: Overlap) -> None:
+        timer = self._overlaps.pop(overlap, None)
+        if timer is not None:
+            timer.cancel()
 
-    def _forget(self) -> None:
-        self._overlap = self._forget_overlap = None
+    def _succeed(self, lost: _Live, live: _Live) -> None:
+        """The new channel goes on where the lost one was, in hand-overs too."""
+        for overlap in self._overlaps:
+            if overlap.new == lost.generation:
+                overlap.new = live.generation
 
     async def _end(self) -> None:
         # First of all: who subscribes from here on gets a channel of its own.
         self._host.ended(self)
         self._cancel_grace()
-        if self._forget_overlap is not None:
-            self._forget_overlap.cancel()
+        for overlap in tuple(self._overlaps):
+            self._forget(overlap)
         for one in (self._live, *self._others):
             if one is not None:
                 await one.close()

@@ -539,11 +539,14 @@ class RealtimeHub:
             self._check_loop()
         self._cleaning = asyncio.Event()
         try:
-            # One after the other, in this task: a callback may be what asks for it.
-            for channel in tuple(self._channels.values()):
+            channels = tuple(self._channels.values())
+            for channel in channels:
+                channel.abandon()
+            # In this task, since a callback may be what asks for it.
+            for channel in channels:
+                await channel.aclose()
                 for listener in channel.audience:
                     await listener.stop()
-                await channel.aclose()
             await _cancelled(self._polls.values())
             for room in tuple(self._rooms.values()):
                 await room.leave()

@@ -1,9 +1,10 @@
 """While two channels of one table are open, each change comes twice and is delivered once.
 
 A channel's bindings are fixed when it is joined, so a changed set opens the new channel before
-the old one is closed. Listeners are told apart by the generation of the first plan that serves
-them: those that came with the new plan are served by the new channel alone, the others by
-whichever brings a change first.
+the old one is closed. Until that has happened, those whom the old channel serves hear it alone,
+and what the new one brings is kept for them: either may lag behind the other, and their order
+must hold. Then they get what the old channel did not bring, and hear the new one. Those who
+came with the new channel hear it from its beginning.
 
 Changes are told apart by their Position. Where the upstream has none, by their content, counted:
 the second of two equal changes on one channel is another change than the first. (Two changes
@@ -14,35 +15,46 @@ can't be told apart.)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 import orjson
 
 from realtime_hub.library.change import Change
-from realtime_hub.library.listener import Listener
 
 
 class Overlap:
-    """base: the generation of the channel that was open when the overlap began; listeners of
-    earlier ones are served by it too."""
+    """One hand-over, from the channel of generation `old` to that of `new`.
 
-    def __init__(self, base: int) -> None:
-        self._base = base
-        self._came: Counter[tuple[int, Hashable]] = Counter()
-        self._delivered: Counter[tuple[int, Hashable]] = Counter()
+    open: the old channel has not been closed yet.
+    """
 
-    def due(self, change: Change, generation: int) -> Callable[[Listener], bool]:
-        """Note that the change came through the channel of this generation, and say whether a
-        listener has yet to get it."""
+    def __init__(self, old: int, new: int) -> None:
+        self.old = old
+        self.new = new
+        self.open = True
+        self._delivered: Counter[Hashable] = Counter()
+        self._came: Counter[Hashable] = Counter()
+        self._kept: list[tuple[Change, Hashable, int]] = []
+
+    def came_by_old(self, change: Change) -> None:
+        """Those whom the old channel serves have got it."""
+        self._delivered[identity(change)] += 1
+
+    def is_for_all(self, change: Change) -> bool:
+        """Whether a change of the new channel is also for those whom the old one served; what
+        is not, is kept, or was brought by the old one."""
         key = identity(change)
-        self._came[generation, key] += 1
-        times = self._came[generation, key]
-        due: set[int] = set()
-        for cohort in range(self._base, generation + 1):
-            if self._delivered[cohort, key] < times:
-                self._delivered[cohort, key] = times
-                due.add(cohort)
-        return lambda listener: max(listener.generation, self._base) in due
+        self._came[key] += 1
+        if self.open:
+            self._kept.append((change, key, self._came[key]))
+            return False
+        return self._came[key] > self._delivered[key]
+
+    def close(self) -> list[Change]:
+        """The old channel brings nothing more: what those whom it served have not had."""
+        self.open = False
+        kept, self._kept = self._kept, []
+        return [change for change, key, times in kept if times > self._delivered[key]]
 
 
 def identity(change: Change) -> Hashable:

@@ -102,6 +102,11 @@ class MemorySource:
             if channel.table == name:
                 channel.receiver.gap(Gap(name, reason, "said by the memory source"))
 
+    async def room(self) -> None:
+        """Wait as an upstream does that is held back by a listener with a full queue."""
+        for channel in tuple(self._channels):
+            await channel.receiver.room()
+
     # What the hub calls
 
     async def open(

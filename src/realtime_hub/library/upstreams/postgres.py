@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from realtime_hub.changes import Change as RowChange
 from realtime_hub.changes import Kind, Row, Table, TableName
 from realtime_hub.errors import (
     AuthNotSupportedError,
     LsnError,
+    NotFitError,
     SourceError,
     UndecidedError,
 )
@@ -37,8 +36,6 @@ from realtime_hub.sources.walsender import WalsenderSource
 from realtime_hub.wire.bound import BoundFilter, bind_filter
 from realtime_hub.wire.filters import Condition, parse_filter
 from realtime_hub.wire.realtime import ChangeEncoder, View
-
-log = structlog.get_logger(__name__)
 
 _UNLIMITED: Final = 1 << 40
 _WAL_SENDER_TIMEOUT: Final = 10.0
@@ -157,7 +154,8 @@ class _Reader:
         self._oracle = PostgresFilterOracle(pool)
         self._channels: dict[TableName, dict[_Channel, None]] = {}
         self._bound: dict[tuple[Table, tuple[Condition, ...]], BoundFilter] = {}
-        self._streaming = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._failure: SourceError | None = None
         self._free = asyncio.Event()
         self._begun = False
         self._confirmable = 0
@@ -209,8 +207,8 @@ class _Reader:
             self._channels.pop(channel.table, None)
 
     async def streaming(self) -> None:
-        """Return once changes flow. Raises what ended the reading instead."""
-        waiting = asyncio.create_task(self._streaming.wait())
+        """Return once changes flow. Raises what kept them from it, or ended the reading."""
+        waiting = asyncio.create_task(self._settled.wait())
         try:
             await asyncio.wait({waiting, self._tasks[0]}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -218,6 +216,8 @@ class _Reader:
         if self._tasks[0].done():
             self._tasks[0].result()
             raise SourceError("the stream has ended")
+        if self._failure is not None:
+            raise self._failure
 
     async def judge(self, table: Table, binding: Binding) -> _Judge:
         """Raises SubscriptionError for a filter that does not fit the table."""
@@ -309,11 +309,13 @@ class _Reader:
 
     def _changed_state(self, state: SourceState, error: SourceError | None) -> None:
         if state is SourceState.STREAMING:
-            self._streaming.set()
+            self._failure = None
+            self._settled.set()
             for channel in self._all():
                 channel.receiver.restored()
         elif state is SourceState.WAITING and error is not None:
-            log.debug("upstream_waiting", error=str(error))
+            self._failure = _explained(error)
+            self._settled.set()
             for channel in self._all():
                 channel.receiver.interrupted(error)
 
@@ -383,6 +385,15 @@ class _Channel:
         except UndecidedError as error:
             self.receiver.gap(Gap(self.table, "undecided", str(error)))
             return False
+
+
+def _explained(error: SourceError) -> SourceError:
+    """libpq has no SQLSTATE for a refused connection, only the server's words."""
+    if "WAL sender" in str(error) and "REPLICATION" in str(error):
+        return NotFitError(
+            "the role may not read a replication slot", "Run `alter role <name> with replication`"
+        )
+    return error
 
 
 def _position(text: str) -> Position | None:

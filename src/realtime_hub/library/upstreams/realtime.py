@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import orjson
+import structlog
 
 from realtime_hub.changes import TableName
 from realtime_hub.errors import (
@@ -39,6 +40,8 @@ try:
     from realtime_hub.library.upstreams.rooms import ClientRoom, join_room
 except ImportError:
     raise MissingExtraError("realtime", "supabase") from None
+
+log = structlog.get_logger(__name__)
 
 _READY: Final = "Subscribed to PostgreSQL"
 _GAP: Final = "Gap: "
@@ -129,10 +132,11 @@ class RealtimeUpstream:
 
     async def _connected(self) -> _TappedClient:
         async with self._lock:
-            if self._client is not None and self._client.is_connected:
-                return self._client
+            client = self._client
+            if client is not None and client.is_connected and client.reading:
+                return client
             await self._disconnect()
-            client = _TappedClient(self._url, self._api_key, self._room)
+            client = _TappedClient(self._url, self._api_key, self)
             if self._token is not None:
                 await client.set_auth(self._token)
             try:
@@ -150,9 +154,16 @@ class RealtimeUpstream:
             for _ in range(3):
                 await asyncio.sleep(0)
 
-    async def _room(self) -> None:
+    # What the client tells
+
+    async def room(self) -> None:
         for channel in tuple(self._channels):
             await channel.receiver.room()
+
+    def ended(self, client: AsyncRealtimeClient) -> None:
+        """It reads no more: what it has not said itself is said here."""
+        for channel in [c for c in self._channels if c.client is client]:
+            channel.lose(UpstreamError("the connection was lost"))
 
 
 class ClientUpstream:
@@ -227,7 +238,7 @@ class _Channel:
         self.shape: Shape | None = None
         self.on_close: Any = None
         self._table = table
-        self._client = client
+        self.client = client
         self._open = False
         self._refused: RealtimeHubError | None = None
         self._closed = False
@@ -257,7 +268,7 @@ class _Channel:
         if self._closed:
             return
         self._closed = True
-        if not self._lost and self._client.is_connected and self._channel.is_joined:
+        if not self._lost and self.client.is_connected and self._channel.is_joined:
             with suppress(TimeoutError, Exception):
                 async with asyncio.timeout(_LEAVE_SECONDS):
                     await self._channel.unsubscribe()
@@ -291,13 +302,18 @@ class _Channel:
             return
         # The hub opens another channel; this one must not join again by itself.
         self._channel.rejoin_timer.reset()
-        ended = failure(state, error)
+        self.lose(failure(state, error))
+
+    def lose(self, error: RealtimeHubError) -> None:
+        """The channel has ended, or was never joined."""
+        if self._closed or self._lost:
+            return
         if self._open:
             self._lost = True
-            self.receiver.lost(ended)
+            self.receiver.lost(error)
         else:
-            self._refused = ended
-            self._settle(ended)
+            self._refused = error
+            self._settle(error)
 
     def _settle(self, error: Exception | None) -> None:
         if self._joined.done():
@@ -313,16 +329,16 @@ class _Channel:
         self._channel.join_push.destroy()
         for push in self._channel.messages_waiting_for_ack.values():
             push.destroy()
-        if self._client.channels.get(self._channel.topic) is self._channel:
-            del self._client.channels[self._channel.topic]
+        if self.client.channels.get(self._channel.topic) is self._channel:
+            del self.client.channels[self._channel.topic]
         if self._joined.done() and not self._joined.cancelled():
             self._joined.exception()
 
     def _raw(self) -> dict[str, Any] | None:
         """The payload of the message that is being handled, as it came."""
-        if not isinstance(self._client, _TappedClient):
+        if not isinstance(self.client, _TappedClient):
             return None
-        payload: dict[str, Any] = orjson.loads(self._client.message)["payload"]
+        payload: dict[str, Any] = orjson.loads(self.client.message)["payload"]
         return payload
 
 
@@ -379,16 +395,26 @@ class _Binding(PostgresChangesCallback):
 class _TappedClient(AsyncRealtimeClient):
     """Keeps the text of the message that is being handled, and reads on when there is room."""
 
-    def __init__(self, url: str, api_key: str | None, room: Any) -> None:
+    def __init__(self, url: str, api_key: str | None, owner: RealtimeUpstream) -> None:
         super().__init__(url, api_key, auto_reconnect=False)
         self.message: str | bytes = b"{}"
-        self.room = room
+        self.reading = True
+        self._owner = owner
+
+    async def room(self) -> None:
+        await self._owner.room()
 
     async def _listen(self) -> None:
         if self._ws_connection is not None:
             tap: Any = _Tap(self._ws_connection, self)
             self._ws_connection = tap
-        await super()._listen()
+        try:
+            await super()._listen()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody would see it
+            log.warning("reading_failed", error=repr(error))
+        finally:
+            self.reading = False
+            self._owner.ended(self)
 
 
 class _Tap:
