@@ -15,7 +15,7 @@ from realtime_hub.gateway.http import API_PREFIXES
 from realtime_hub.gateway.limits import GatewaySettings
 from realtime_hub.hub.ports import Extension
 from tests.gateway.parts import Stand, standing
-from tests.gateway.test_seats import ANA, EVA, heard, hears, quiet
+from tests.gateway.talking import ANA, EVA, heard, hears, quiet
 from tests.support.client import Channel, RealtimeClient
 
 HELLO = {"topic": "room", "event": "e", "payload": {"n": 1}}

@@ -69,10 +69,10 @@ class RateWindow:
     Times come from the caller and never go back.
     """
 
-    __slots__ = ("_counts", "_limit", "_step", "_total", "_window")
+    __slots__ = ("_counts", "_step", "_total", "_window", "limit")
 
     def __init__(self, per_second: float, window: float = WINDOW) -> None:
-        self._limit = int(per_second * window)
+        self.limit = round(per_second * window)
         self._window = window
         self._step = min(1.0, window / 10)
         self._counts: deque[tuple[float, int]] = deque()  # when a step began, events in it
@@ -81,7 +81,7 @@ class RateWindow:
     def allow(self, now: float, events: int = 1) -> bool:
         """Count events unless they are too many."""
         self._forget(now)
-        if self._total + events > self._limit:
+        if self._total + events > self.limit:
             return False
         counts = self._counts
         if counts and now - counts[-1][0] < self._step:
