@@ -27,6 +27,13 @@ def controlled(stand: Stand) -> Iterator[str]:
         server.server_close()
 
 
+def _forget(stand: Stand) -> None:
+    stand.gateway.stop()
+    for path in stand.gateway.log_path.parent.glob("changes.sqlite*"):
+        path.unlink()
+    stand.gateway.start()
+
+
 def _handler(stand: Stand) -> type[BaseHTTPRequestHandler]:
     controls: dict[str, Callable[[dict[str, Any]], object]] = {
         "/url": lambda body: stand.url,
@@ -35,6 +42,7 @@ def _handler(stand: Stand) -> type[BaseHTTPRequestHandler]:
         "/start": lambda body: stand.gateway.start(),
         "/stop": lambda body: stand.gateway.stop(),
         "/kill": lambda body: stand.gateway.kill(),
+        "/forget": lambda body: _forget(stand),
     }
 
     class Handler(BaseHTTPRequestHandler):

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.node
 # Timers of supabase-js outlive what they were for by up to 50 s.
 NODE = ("node", "--test", "--test-force-exit")
 UNIT = ["filters", "plan", "overlap", "polling"]
-LIVE = ["subscribe", "replan", "lifecycle", "reconnect", "react"]
+LIVE = ["subscribe", "replan", "lifecycle", "reconnect", "resume", "react"]
 
 
 @pytest.mark.parametrize("name", UNIT)

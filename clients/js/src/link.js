@@ -3,7 +3,7 @@
 /**
  * @typedef {import('./types.js').Binding} Binding
  * @typedef {import('./types.js').Client} Client
- * @typedef {{ reason: string, message: string, from?: string, to?: string }} Missed
+ * @typedef {{ reason: string, message: string, from?: string | null, to?: string | null }} Missed
  * @typedef {{ event: string, schema: string, table: string, filter?: string, since?: string }} Asked
  * @typedef {object} LinkEvents
  * @property {(link: Link, binding: Binding, change: any) => void} change

@@ -40,8 +40,9 @@ export interface Gap {
   message: string
   schema: string
   table: string
-  from?: string
-  to?: string
+  /** Cursors between which it lies, where the server knows them. */
+  from?: string | null
+  to?: string | null
 }
 
 /** Asks for the state by itself while changes don't come. */

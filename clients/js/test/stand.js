@@ -20,7 +20,13 @@ async function ask(path, body = {}) {
 
 export const write = (...statements) => ask('/write', { statements })
 export const token = (role, sub) => ask('/token', { role, sub })
-export const gateway = { stop: () => ask('/stop'), kill: () => ask('/kill'), start: () => ask('/start') }
+export const gateway = {
+  stop: () => ask('/stop'),
+  kill: () => ask('/kill'),
+  start: () => ask('/start'),
+  /** Start it anew without what it has kept. */
+  forget: () => ask('/forget'),
+}
 
 let last = Date.now() % 1_000_000_000
 export const newId = () => ++last
@@ -64,11 +70,15 @@ export class Wire {
 }
 
 /** A client and a hub on it; both are gone when the test ends. */
-export async function open(t, { key, accessToken, ...options } = {}) {
+export async function open(t, { key, accessToken, resume, ...options } = {}) {
   const wire = new Wire()
   const errors = []
   const client = createClient(await ask('/url'), key ?? (await token('anon')), {
-    realtime: { transport: wire.transport, reconnectAfterMs: () => 100 },
+    realtime: {
+      transport: wire.transport,
+      reconnectAfterMs: () => 100,
+      ...(resume && { params: { resume } }),
+    },
     auth: { persistSession: false, autoRefreshToken: false },
     ...(accessToken && { accessToken }),
   })

@@ -25,8 +25,8 @@ export type Client = import("./types.js").Client;
 export type Missed = {
     reason: string;
     message: string;
-    from?: string;
-    to?: string;
+    from?: string | null;
+    to?: string | null;
 };
 export type Asked = {
     event: string;
