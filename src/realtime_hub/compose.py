@@ -259,7 +259,7 @@ class Service:
     def _make_rooms(self, limits: GatewaySettings) -> RoomServices:
         settings = self._settings
         self._policies = ChannelAuthorizer(
-            self._auth_pool, ttl=settings.channel_policy_ttl, timeout=settings.policy_timeout
+            self._auth_pool, ttl=settings.channel_policy_ttl / 2, timeout=settings.policy_timeout
         )
         return RoomServices(
             self._rooms,

@@ -17,6 +17,7 @@ from tests.gateway.talking import (
     VERSIONS,
     Connecting,
     acked,
+    eventually,
     heard,
     hears,
     quiet,
@@ -227,3 +228,19 @@ async def test_who_asks_is_told_when_the_stream_is_read(stand: Stand, connect: C
     stand.state = SourceState.STREAMING
     system = await channel.wait_system("ok", "Replication connection established")
     assert (system["extension"], system["channel"]) == ("system", "room")
+
+
+async def test_nothing_is_left_of_rooms_that_all_have_left(
+    stand: Stand, connect: Connecting
+) -> None:
+    clients = [await connect(version) for version in VERSIONS for _ in range(3)]
+    for number in range(20):
+        for client in clients:
+            channel = await client.join(f"room {number % 5}", **ENABLED)
+            await track(channel, {"n": number})
+            if number % 2:
+                await channel.leave()
+    for client in clients:
+        await client.close()
+    await eventually(lambda: len(stand.rooms) == 0)
+    assert stand.gateway.snapshot().channels == 0

@@ -193,9 +193,12 @@ class Gateway:
                     handler.force_close()
 
     async def _recheck(self) -> None:
-        """Ask the policies of private channels again, now and then; runs until cancelled."""
+        """Ask the policies of private channels again, now and then; runs until cancelled.
+
+        An answer may be kept for half of the time, and is asked for anew within the other half.
+        """
         while True:
-            await asyncio.sleep(self._settings.channel_policy_ttl)
+            await asyncio.sleep(self._settings.channel_policy_ttl / 2)
             for connection in list(self._connections):
                 await connection.seats.recheck()
 
