@@ -144,6 +144,23 @@ async def test_what_was_sent_while_the_gateway_was_away_is_left_to_replay(instal
             assert [message["payload"]["n"] for message in await hears(late, 2)] == [1, 2]
 
 
+async def test_nothing_comes_twice_or_is_lost_when_the_stream_is_cut(installed: str) -> None:
+    cut = (
+        "select pg_terminate_backend(active_pid) from pg_replication_slots"
+        " where database = current_database() and active_pid is not null"
+    )
+    async with serving(installed) as url, await RealtimeClient.connect(url, ANON) as client:
+        channel = await client.join("room")
+        for number in range(60):
+            statement = f"""select realtime.send('{{"n":{number}}}', 'e', 'room', false)"""
+            await send(installed, statement)
+            if number in (20, 40):
+                await send(installed, cut)
+        await hears(channel, 60)
+        await client.heartbeat()
+        assert [message["payload"]["n"] for message in heard(channel)] == list(range(60))
+
+
 async def test_a_supabase_project_is_used_as_it_is(
     postgres: Server, database: str, request: pytest.FixtureRequest
 ) -> None:

@@ -216,11 +216,9 @@ class Seats:
                 log.warning("channel_recheck_failed", code=error.code)
 
     async def _review(self, seat: Seat, identity: Identity) -> None:
-        rights, before = (
-            await self._services.policies.readable(identity, seat.name.topic),
-            seat.rights,
-        )
-        if before.broadcast > rights.broadcast or (seat.watching and not rights.presence):
+        rights = await self._services.policies.readable(identity, seat.name.topic)
+        deaf = seat.rights.broadcast and not rights.broadcast
+        if deaf or (seat.watching and not rights.presence):
             raise ReadRevokedError(seat.name.topic)
         seat.rights, seat.identity = rights, identity
         seat.writable.clear()

@@ -119,8 +119,8 @@ class Session:
     """One connection.
 
     token: what the connection was opened with; joins that bring none use it. shared: what this
-    connection takes its part of. Expiry times are
-    seconds since the Unix epoch, as in a token's `exp`; messages come with a monotonic time.
+    connection takes its part of. Expiry times are seconds since the Unix epoch, as in a token's
+    `exp`; messages come with a monotonic time.
     """
 
     def __init__(
