@@ -404,9 +404,9 @@ class RealtimeHub:
         self._tell(self._on_gap, gap)
 
     def refused(self, listener: Listener, error: RealtimeHubError) -> None:
-        listener.refuse(error)
         self._stop_polling(listener)
-        self._report(listener, error, None)
+        if not listener.refuse(error):
+            self._report(listener, error, None)
 
     def failed(self, listener: Listener, error: Exception, change: Change | None) -> None:
         self._errors += 1
@@ -522,7 +522,13 @@ class RealtimeHub:
             except Exception:
                 self._errors += 1
                 log.exception("on_error_failed")
-        if not handlers:
+        if handlers:
+            return
+        if isinstance(error, RealtimeHubError):
+            log.error(
+                "listener_removed", listener=repr(listener), code=error.code, error=str(error)
+            )
+        else:
             log.error("listener_failed", listener=repr(listener), exc_info=error)
 
     def _unfollow(self) -> None:

@@ -104,10 +104,12 @@ class Listener:
                 waiter.set_result(None)
         self._waiters.clear()
 
-    def refuse(self, error: RealtimeHubError) -> None:
-        """It can't be served; whoever waits for it is told why."""
+    def refuse(self, error: RealtimeHubError) -> bool:
+        """It can't be served; whether somebody waits for it, and is so told why."""
         self._refusal = error
+        awaited = any(not waiter.done() for waiter in self._waiters)
         self.close()
+        return awaited
 
     def gap(self, gap: Gap) -> None:
         if self.options.on_gap is None:

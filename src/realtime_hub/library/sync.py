@@ -60,7 +60,7 @@ class SyncRealtimeHub:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
-            callbacks.shutdown(wait=False, cancel_futures=True)
+            callbacks.shutdown(cancel_futures=True)
             self._hub = self._loop = self._thread = self._callbacks = None
 
     def subscribe(
