@@ -10,14 +10,16 @@ from typing import Any, Final
 
 import structlog
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from realtime_hub.auth.asking import SEARCH_PATH
 from realtime_hub.auth.authorizer import PostgresAuthorizer
 from realtime_hub.auth.channels import ChannelAuthorizer
 from realtime_hub.auth.tokens import TokenVerifier
 from realtime_hub.bus.local import LocalBus
+from realtime_hub.console.routes import Console, Sources
 from realtime_hub.errors import ChangeLogInUseError
+from realtime_hub.gateway.census import Census
 from realtime_hub.gateway.http import Gateway
 from realtime_hub.gateway.limits import GatewaySettings, SharedLimits
 from realtime_hub.gateway.metrics import GatewayMetrics
@@ -33,15 +35,17 @@ from realtime_hub.log.memory import MemoryChangeLog
 from realtime_hub.log.sqlite import SqliteChangeLog
 from realtime_hub.node.membership import Membership
 from realtime_hub.node.messages import MessageReader
-from realtime_hub.node.metrics import HubMetrics
+from realtime_hub.node.metrics import HubMetrics, SlotMetrics, TableMetrics
 from realtime_hub.node.replay import Replayer
 from realtime_hub.node.snapshots import Recent, Snapshotter
 from realtime_hub.node.stream import Stream
 from realtime_hub.node.supervisor import Supervisor
+from realtime_hub.ops import doctor
 from realtime_hub.postgres.catalog import PostgresCatalog
 from realtime_hub.postgres.filters import PostgresFilterOracle
 from realtime_hub.postgres.messages import MessageTable
 from realtime_hub.postgres.pool import Pool, open_pool
+from realtime_hub.postgres.slotwatch import SlotWatch
 from realtime_hub.postgres.snapshots import PostgresSnapshots
 from realtime_hub.settings import Deletes, Settings
 from realtime_hub.sources.walsender import Describer, StreamLine, WalsenderSource
@@ -63,6 +67,7 @@ class Service:
         self._routes = routes
         self._pools: list[Pool] = []
         self._supervisor = Supervisor()
+        self._started = time.time()
         self.port = 0
 
     async def start(self) -> None:
@@ -129,11 +134,13 @@ class Service:
             self._reader,
         )
         self._resumes = await _open_resumes(settings)
+        self._slot = SlotWatch(self._catalog_pool, settings.slot, self._is_streaming)
         self._gateway = self._make_gateway(cursors)
         self.port = await self._gateway.start(settings.host, settings.port)
         self._supervisor.start("memberships", self._authorizer.watch())
         self._supervisor.start("stream", self._stream.run())
         self._supervisor.start("replays", self._replayer.run())
+        self._supervisor.start("slot", self._slot.run())
         self._supervisor.start("resumes", self._resumes.run())
         self._supervisor.start("messages", self._messages.maintain())
         self._supervisor.start(
@@ -170,6 +177,9 @@ class Service:
             },
         }
 
+    def _is_streaming(self) -> bool:
+        return self._sources.current.state is SourceState.STREAMING
+
     def _figures(self) -> dict[str, float]:
         source = self._sources.current.statistics()
         stream, dispatch = self._stream.statistics, self._dispatcher.statistics
@@ -180,6 +190,7 @@ class Service:
         )
         verdicts, messages = self._authorizer.statistics, self._reader.statistics
         return {
+            "started": self._started,
             "streaming": float(source.state is SourceState.STREAMING),
             "received_lsn": source.received_lsn,
             "confirmed_lsn": source.confirmed_lsn,
@@ -241,20 +252,55 @@ class Service:
             idle_timeout=settings.idle_timeout,
             allowed_origins=None if origins is None else frozenset(map(str.lower, origins)),
         )
-        metrics = CollectorRegistry()
+        metrics, tokens = CollectorRegistry(), self._make_tokens()
         HubMetrics(metrics, self._figures)
+        SlotMetrics(metrics, lambda: self._slot.reading)
+        TableMetrics(
+            metrics, lambda: self._stream.statistics.by_table, self._registry.listeners_by_table
+        )
+        ProcessCollector(registry=metrics)
         return Gateway(
             limits,
             self._membership,
-            self._make_tokens(),
+            tokens,
             lambda: self._sources.current.state,
             self.statistics,
             GatewayMetrics(metrics),
             self._make_rooms(limits),
             cursors,
             self._resumes,
-            routes=self._routes,
+            routes=[*self._routes, *self._make_console(metrics, tokens).routes()],
         )
+
+    def _make_console(self, metrics: CollectorRegistry, tokens: TokenVerifier) -> Console:
+        token = self._settings.console_token
+        return Console(
+            Sources(
+                metrics,
+                tokens,
+                self._census,
+                self._audit,
+                None if token is None else token.get_secret_value(),
+            )
+        )
+
+    async def _census(self) -> Census:
+        return await self._gateway.census()
+
+    async def _audit(self) -> list[dict[str, Any]]:
+        settings = self._settings
+        dsn = settings.database_url.get_secret_value()
+        checks = await doctor.examine(dsn, settings.publication, settings.slot)
+        return [
+            {
+                "level": check.status.value,
+                "rule": check.name,
+                "text": check.text,
+                "remedy": check.remedy,
+            }
+            for check in checks
+            if check.status is not doctor.Status.OK
+        ]
 
     def _make_rooms(self, limits: GatewaySettings) -> RoomServices:
         settings = self._settings
@@ -266,7 +312,7 @@ class Service:
             self._policies,
             self._messages,
             SharedLimits(limits),
-            ready=lambda: self._sources.current.state is SourceState.STREAMING,
+            ready=self._is_streaming,
             held_limit=limits.max_queued_bytes,
         )
 

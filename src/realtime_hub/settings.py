@@ -131,6 +131,12 @@ class Settings(BaseSettings):
         259_200.0, ge=0, description="how long `realtime.messages` keeps broadcasts, in whole days"
     )
 
+    console_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="opens the console at `/console`, beside tokens of the role `service_role`",
+    )
+
     # The server
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(4000, ge=0, le=65535, description="port to listen on; 0: any free one")

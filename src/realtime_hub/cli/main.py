@@ -62,6 +62,12 @@ def serve(
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
+    console_token: Annotated[
+        str | None,
+        typer.Option(
+            help="Opens /console; better given as REALTIME_HUB_CONSOLE_TOKEN.", show_default=False
+        ),
+    ] = None,
     config: Config = None,
 ) -> None:
     """Serve the Realtime protocol to Supabase clients.
@@ -83,6 +89,7 @@ def serve(
         log=log,
         host=host,
         port=port,
+        console_token=console_token,
     )
     configure_logs(settings.log_level, settings.log_format)
     run(run_service(settings))

@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from realtime_hub.errors import TokenError, TokenExpiredError, TokenMissingError
+from realtime_hub.gateway.census import Census, take_census
 from realtime_hub.gateway.limits import CloseCode, GatewaySettings
 from realtime_hub.gateway.metrics import GatewayMetrics, GatewaySnapshot
 from realtime_hub.gateway.outbox import Flusher
@@ -150,6 +151,11 @@ class Gateway:
             channels=sum(c.channels for c in self._connections) + len(self._streams),
             queued_bytes=sum(connection.queued_bytes for connection in self._connections),
         )
+
+    async def census(self) -> Census:
+        """Who listens to what; gives way to other work while it counts."""
+        connections = [*self._connections, *self._streams]
+        return await take_census(connections)
 
     # Application
 

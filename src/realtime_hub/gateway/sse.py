@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -30,6 +30,7 @@ from realtime_hub.errors import (
     TokenExpiredError,
     TokenMissingError,
 )
+from realtime_hub.gateway.census import ConnectionReport, channel_report
 from realtime_hub.gateway.limits import GatewaySettings
 from realtime_hub.gateway.metrics import GatewayMetrics
 from realtime_hub.gateway.outbox import Flusher, Outbox
@@ -84,6 +85,9 @@ class EventStreams:
 
     def __len__(self) -> int:
         return len(self._streams)
+
+    def __iter__(self) -> Iterator[EventStream]:
+        return iter(self._streams)
 
     def add_to(self, app: web.Application, flusher: Flusher) -> None:
         self._flusher = flusher
@@ -142,6 +146,7 @@ class EventStreams:
     ) -> None:
         if asked.refusal is not None:
             raise asked.refusal
+        stream.asked = asked
         binding = Binding(
             asked.id, asked.kind, asked.schema, asked.table, asked.conditions, asked.select
         )
@@ -180,6 +185,7 @@ class EventStream:
         settings: GatewaySettings,
     ) -> None:
         self.identity = identity
+        self.asked: RequestedBinding | None = None
         self.lane = Lane()
         self.response = web.StreamResponse(headers=_HEADERS)
         self.response.enable_chunked_encoding()
@@ -253,6 +259,13 @@ class EventStream:
             except TimeoutError:
                 pass
         self._outbox.close()
+
+    def report(self) -> ConnectionReport:
+        asked = () if self.asked is None else (self.asked,)
+        channels = (channel_report(PATH, asked, private=False),)
+        return ConnectionReport(
+            "sse", self.identity.role, self.identity.subject, self._outbox.waiting, channels
+        )
 
     def finish(self) -> None:
         """Let `wait` return once all is written."""

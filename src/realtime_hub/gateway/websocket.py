@@ -21,6 +21,7 @@ from realtime_hub.errors import (
     TokenError,
     TokenExpiredError,
 )
+from realtime_hub.gateway.census import ConnectionReport, channel_report
 from realtime_hub.gateway.channel import RemoteChannel, all_refusals, hub_bindings
 from realtime_hub.gateway.effects import (
     Close,
@@ -130,6 +131,18 @@ class Connection:
     @property
     def queued_bytes(self) -> int:
         return self._outbox.waiting
+
+    def report(self) -> ConnectionReport:
+        """Who listens to what, at this moment."""
+        requests = [(topic, self._session.request(topic)) for topic in self._channels]
+        channels = tuple(
+            channel_report(topic, request.bindings, private=request.private)
+            for topic, request in requests
+        )
+        identity = self._verified[1]
+        return ConnectionReport(
+            "websocket", identity.role, identity.subject, self._outbox.waiting, channels
+        )
 
     async def run(self) -> None:
         """Serve until either side closes. Cancellation ends the connection at once."""

@@ -7,8 +7,11 @@ same Positions. The WAL is confirmed only after the log's `sync`.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final
 
 from realtime_hub.changes import Table, TableName
 from realtime_hub.hub.dispatch import Dispatcher
@@ -18,17 +21,21 @@ from realtime_hub.node.messages import MessageReader, is_message_table
 from realtime_hub.node.preparing import prepare
 from realtime_hub.node.snapshots import Recent
 
+_TABLE_OF: Final = attrgetter("table.schema", "table.name")
+
 
 @dataclass(slots=True)
 class PipelineStatistics:
     """changes: taken from the source. repeated: of those, given before and dropped.
     last_commit: commit time of the last change, microseconds since the Unix epoch. breaks: of
-    the LSN line, each with a gap."""
+    the LSN line, each with a gap. by_table: changes by schema and name of their table, without
+    those of `realtime.messages`."""
 
     changes: int = 0
     repeated: int = 0
     last_commit: int = 0
     breaks: int = 0
+    by_table: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 class Pipeline:
@@ -88,6 +95,7 @@ class Pipeline:
         # Without an await from here on: what stands in the log has been dispatched, so who
         # has read up to its head and is registered in that moment misses and repeats nothing.
         self._log.append(kept)
+        self.statistics.by_table.update(map(_TABLE_OF, kept.changes))
         for change in fresh.changes:
             if self._messages is not None and is_message_table(change.table):
                 self._messages.take(change)
