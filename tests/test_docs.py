@@ -13,6 +13,8 @@ from pydantic_core import PydanticUndefined
 
 from realtime_hub.cli.main import app
 from realtime_hub.errors import RealtimeHubError
+from realtime_hub.gateway.limits import CloseCode
+from realtime_hub.node.replay import GAPS
 from realtime_hub.settings import ENV_PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -81,3 +83,14 @@ def test_the_readmes_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"make (\w+)", (ROOT / "README.md").read_text()):
         assert f"\n{target}:" in makefile
+
+
+def test_every_gap_and_closing_code_is_explained_once() -> None:
+    guarantees = (DOCS / "guarantees.md").read_text()
+    sources = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    reasons = set(re.findall(r'GAP_\w+(?:: Final)? = "(\w+)"', sources))
+    reasons |= {name for name, _ in GAPS.values()}
+    codes = {str(code.value) for code in CloseCode}
+    written = re.findall(r"^\| `?(\w+)`? \|", guarantees, re.MULTILINE)
+    assert sorted(reasons | codes) == sorted(set(written) - {"reason", "code"})
+    assert len(written) == len(set(written))

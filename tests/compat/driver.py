@@ -46,11 +46,17 @@ class Driver:
         self._process.stdin.write(json.dumps(commands).encode() + b"\n")
         await self._process.stdin.drain()
 
-    def connecting(self, url: str, key: str, token: str | None = None) -> Event:
-        return {"do": "connect", "url": url, "key": key, "token": token, "vsn": self._vsn}
+    def connecting(
+        self, url: str, key: str, token: str | None = None, params: Event | None = None
+    ) -> Event:
+        options = {"token": token, "vsn": self._vsn, "params": params}
+        return {"do": "connect", "url": url, "key": key, **options}
 
-    async def connect(self, url: str, key: str, token: str | None = None) -> None:
-        await self.tell(self.connecting(url, key, token))
+    async def connect(
+        self, url: str, key: str, token: str | None = None, params: Event | None = None
+    ) -> None:
+        """params: of the connection, as applications may give them."""
+        await self.tell(self.connecting(url, key, token, params))
 
     async def subscribe(self, channel: str, *bindings: Event, **more: Any) -> None:
         """Subscribe and wait for the first status, which must be SUBSCRIBED."""

@@ -30,8 +30,9 @@ class Tapped extends WebSocket {
 }
 
 const commands = {
-  connect({ url, key, token, vsn }) {
+  connect({ url, key, token, vsn, params }) {
     const realtime = { transport: Tapped }
+    if (params) realtime.params = params
     if (vsn) realtime.vsn = vsn
     const options = { realtime, auth: { persistSession: false, autoRefreshToken: false } }
     if (token) options.accessToken = async () => token

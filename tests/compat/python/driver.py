@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from realtime.exceptions import RealtimeHTTPError
-from supabase import AsyncClient, acreate_client
+from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
 
 def tell(**event: Any) -> None:
@@ -25,8 +25,16 @@ def _plain(value: Any) -> Any:
 class Commands:
     client: AsyncClient
 
-    async def connect(self, url: str, key: str, token: str | None = None, **_: Any) -> None:
-        self.client = await acreate_client(url, key)
+    async def connect(
+        self,
+        url: str,
+        key: str,
+        token: str | None = None,
+        params: dict[str, str] | None = None,
+        **_: Any,
+    ) -> None:
+        realtime: Any = {"params": params} if params else {}
+        self.client = await acreate_client(url, key, AsyncClientOptions(realtime=realtime))
         if token is not None:
             await self.client.realtime.set_auth(token)
 
