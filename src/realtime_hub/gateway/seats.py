@@ -216,7 +216,10 @@ class Seats:
                 log.warning("channel_recheck_failed", code=error.code)
 
     async def _review(self, seat: Seat, identity: Identity) -> None:
+        known = seat.identity
         rights = await self._services.policies.readable(identity, seat.name.topic)
+        if seat.identity is not known:
+            return  # a token that was refreshed meanwhile has been asked for by itself
         deaf = seat.rights.broadcast and not rights.broadcast
         if deaf or (seat.watching and not rights.presence):
             raise ReadRevokedError(seat.name.topic)
