@@ -393,6 +393,12 @@ class NotFitError(SourceError):
         return f"{self.problem}. {self.remedy}"
 
 
+class SlimRefusedError(SourceError):
+    """A publication is not slimmed, or not restored: it is not as it must be for that."""
+
+    code = "SlimRefused"
+
+
 class UndecidedError(RealtimeHubError):
     """PostgreSQL was asked about a change and gave no answer: the change is withheld."""
 

@@ -48,7 +48,7 @@ def doctor_command(
 
     Exits with 1 if something fails; warnings alone are 0.
     """
-    checks = run(doctor.examine(_given(database_url), publication, slot))
+    checks = run(doctor.examine(given(database_url), publication, slot))
     if format is Format.JSON:
         print(json.dumps([asdict(check) for check in checks], indent=2))  # noqa: T201
     else:
@@ -93,12 +93,17 @@ def init_command(
         print(init.script(steps))  # noqa: T201
         print("-- nothing was changed; run it with --apply", file=sys.stderr)  # noqa: T201
         return
-    run(init.apply(_given(database_url), steps))
+    run(init.apply(given(database_url), steps))
     for step in steps:
         print(f"done: {step.why}", file=sys.stderr)  # noqa: T201
 
 
-def _given(database_url: str | None) -> str:
+def given(database_url: str | None) -> str:
+    """The URL, from an option or the environment.
+
+    Raises:
+        SettingsError: it is nowhere.
+    """
     if database_url is None:
         raise SettingsError(f"no database URL (set --database-url or {_URL_VARIABLES[0]})")
     return database_url
