@@ -59,7 +59,8 @@ async def test_the_channel_outlives_a_page_change_and_goes_after_the_grace_perio
 ) -> None:
     leave = await hub.subscribe("calls", "INSERT", print)
     leave()
-    await asyncio.sleep(0)
+    await asyncio.sleep(QUICK.linger / 4)
+    assert source.open_channels == 1
     await hub.subscribe("calls", "INSERT", print)
     assert hub.statistics().tables["public.calls"].opened == 1
     hub_leave = await hub.subscribe("notes", "INSERT", print)

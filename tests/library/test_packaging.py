@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -72,6 +75,20 @@ import realtime_hub
 print([name for name in sys.modules if name.startswith("realtime_hub.")])
 """
     assert run(code, {"realtime_hub"}).stdout == "[]\n"
+
+
+def test_the_documents_code_is_python_and_imports_what_exists() -> None:
+    page = (ROOT / "docs" / "library.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) > 5
+    for block in blocks:
+        tree = compile(
+            block, "library.md", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        )
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                module = importlib.import_module(node.module)
+                assert all(hasattr(module, name.name) for name in node.names)
 
 
 def test_every_public_name_is_there_and_listed() -> None:

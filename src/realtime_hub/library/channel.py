@@ -254,6 +254,7 @@ class TableChannel:
     async def _is_wanted(self) -> bool:
         """Whether anybody listens, now or within the grace period."""
         if not len(self.audience):
+            self._wake.clear()
             await self._woken(self._host.timing.linger)
         return len(self.audience) > 0
 
