@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from realtime_hub import __version__
-from realtime_hub.cli import audit, database, demo, explain, slim, tail
+from realtime_hub.cli import audit, database, demo, explain, report, slim, tail
 from realtime_hub.cli.running import run
 from realtime_hub.errors import RealtimeHubError, SettingsError, SourceError
 
@@ -121,6 +121,7 @@ database.register(app)
 explain.register(app)
 audit.register(app)
 slim.register(app)
+report.register(app)
 
 
 @app.command()
