@@ -1,6 +1,6 @@
 // One table of a hub: its listeners, the channel that serves them, and the polling fallback.
+import { Dispatch } from './dispatch.js'
 import { HubError } from './errors.js'
-import { matches } from './filters.js'
 import { Link } from './link.js'
 import { Overlap } from './overlap.js'
 import { covers, plan, route, same } from './plan.js'
@@ -49,9 +49,8 @@ export class Table {
   #reopening
   /** @type {Timer} */
   #missing
-  /** @type {WeakMap<Link, Map<string, Listener[]>>} */
-  #routes = new WeakMap()
-  #figures = { joins: 0, received: 0, delivered: 0, gaps: 0, polls: 0, errors: 0 }
+  #dispatch
+  #figures = { joins: 0, received: 0, gaps: 0, polls: 0 }
 
   /**
    * @param {Host} host
@@ -62,6 +61,9 @@ export class Table {
     this.#host = host
     this.schema = schema
     this.table = table
+    this.#dispatch = new Dispatch(this.#listeners, (error, where, change) =>
+      host.report(error, { schema, table, where, change })
+    )
   }
 
   get polling() {
@@ -77,7 +79,7 @@ export class Table {
    * @param {import('./types.js').Polling} [polling]
    */
   add(listener, polling) {
-    const poller = polling ? new Poller(polling, (error) => this.#report(error, 'poll')) : null
+    const poller = polling ? new Poller(polling, (error) => this.#dispatch.fail(error, 'poll')) : null
     this.#listeners.set(listener, poller)
     if (this.status === 'disconnected' || this.status === 'refused') poller?.down()
     this.#schedule()
@@ -86,7 +88,9 @@ export class Table {
   /** @param {Listener} listener */
   remove(listener) {
     listener.active = false
-    this.#listeners.get(listener)?.stop()
+    const poller = this.#listeners.get(listener)
+    if (poller) this.#figures.polls += poller.calls
+    poller?.stop()
     if (this.#listeners.delete(listener)) this.#schedule()
   }
 
@@ -111,6 +115,8 @@ export class Table {
       channels: links.length,
       bindings: (this.#current?.bindings ?? []).map((each) => each.key),
       ...this.#figures,
+      delivered: this.#dispatch.delivered,
+      errors: this.#dispatch.errors,
       joins: sum('joins'),
       received: sum('received'),
       polls: pollers.reduce((total, each) => total + (each?.calls ?? 0), this.#figures.polls),
@@ -121,7 +127,7 @@ export class Table {
 
   /** Many subscriptions of one tick make one channel. */
   #schedule() {
-    this.#routes = new WeakMap()
+    this.#dispatch.changed()
     if (this.#scheduled) return
     this.#scheduled = true
     queueMicrotask(() => {
@@ -191,7 +197,7 @@ export class Table {
     void this.#retire(old)
     this.#current = link
     this.#next = null
-    for (const [listener, change] of this.#overlap.take()) this.#call(listener, change)
+    for (const [listener, change] of this.#overlap.take()) this.#dispatch.call(listener, change)
     this.#up(false)
     this.#schedule()
   }
@@ -315,7 +321,7 @@ export class Table {
     const filtered = fresh.filter((each) => each.filter !== null)
     const blamed = filtered.length > 0 ? filtered : fresh
     for (const { key } of blamed) this.#refused.set(key, error)
-    this.#report(new HubError('Refused', `${this.schema}.${this.table}: ${error}`), 'server')
+    this.#dispatch.fail(new HubError('Refused', `${this.schema}.${this.table}: ${error}`), 'server')
     if (link === this.#next) {
       this.#next = null
       void this.#retire(link)
@@ -343,7 +349,7 @@ export class Table {
     const gap = { ...missed, schema: this.schema, table: this.table }
     for (const [listener, poller] of [...this.#listeners]) {
       poller?.once()
-      this.#run(() => listener.onGap?.(gap), 'onGap')
+      this.#dispatch.run(() => listener.onGap?.(gap), 'onGap')
     }
   }
 
@@ -356,79 +362,14 @@ export class Table {
    */
   #change(link, binding, change) {
     const event = /** @type {EventName} */ (change.eventType)
-    for (const listener of this.#routed(link, binding, event)) {
-      if (!this.#wants(listener, event, change)) continue
+    for (const listener of this.#dispatch.wanting(link, binding, change)) {
       if (link === this.#current) {
         if (this.#next) this.#overlap.served(listener, change)
-        this.#call(listener, change)
+        this.#dispatch.call(listener, change)
       } else if (this.#current && route(this.#current.bindings, listener, event))
         this.#overlap.wait(listener, change)
-      else this.#call(listener, change)
+      else this.#dispatch.call(listener, change)
     }
-  }
-
-  /**
-   * @param {Link} link
-   * @param {Binding} binding
-   * @param {EventName} event
-   */
-  #routed(link, binding, event) {
-    let routes = this.#routes.get(link)
-    if (!routes) this.#routes.set(link, (routes = new Map()))
-    const key = `${event} ${binding.key}`
-    let listeners = routes.get(key)
-    if (!listeners) {
-      const through = (/** @type {Listener} */ each) =>
-        each.events.includes(event) && route(link.bindings, each, event) === binding
-      routes.set(key, (listeners = [...this.#listeners.keys()].filter(through)))
-    }
-    return listeners
-  }
-
-  /**
-   * @param {Listener} listener
-   * @param {EventName} event
-   * @param {any} change
-   */
-  #wants({ conditions }, event, change) {
-    return !conditions || matches(conditions, event === 'DELETE' ? change.old : change.new)
-  }
-
-  /**
-   * @param {Listener} listener
-   * @param {any} change
-   */
-  #call(listener, change) {
-    // It may have left a moment ago, called for this very change.
-    if (!listener.active) return
-    this.#figures.delivered++
-    this.#run(() => listener.callback(change), 'callback', change)
-  }
-
-  /**
-   * A listener that raises harms nobody else.
-   *
-   * @param {() => unknown} call
-   * @param {'callback' | 'onGap'} where
-   * @param {any} [change]
-   */
-  #run(call, where, change) {
-    try {
-      const result = call()
-      if (result instanceof Promise) result.catch((error) => this.#report(error, where, change))
-    } catch (error) {
-      this.#report(error, where, change)
-    }
-  }
-
-  /**
-   * @param {unknown} error
-   * @param {import('./types.js').ErrorContext['where']} where
-   * @param {any} [change]
-   */
-  #report(error, where, change) {
-    this.#figures.errors++
-    this.#host.report(error, { schema: this.schema, table: this.table, where, change })
   }
 
   /**
