@@ -14,7 +14,7 @@ from rich.table import Table
 
 from realtime_hub.cli.running import run
 from realtime_hub.errors import SettingsError
-from realtime_hub.ops import doctor, init
+from realtime_hub.ops import doctor, init, uninstall
 from realtime_hub.ops.messages import plan as plan_messages
 from realtime_hub.ops.messages import removal
 
@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command("doctor")(doctor_command)
     app.command("init")(init_command)
+    app.command("uninstall")(uninstall_command)
 
 
 def doctor_command(
@@ -89,6 +90,30 @@ def init_command(
     else:
         steps = init.plan(publication, tables or (), roles=roles)
         steps += plan_messages(publication) if messages else []
+    if not apply:
+        print(init.script(steps))  # noqa: T201
+        print("-- nothing was changed; run it with --apply", file=sys.stderr)  # noqa: T201
+        return
+    run(init.apply(given(database_url), steps))
+    for step in steps:
+        print(f"done: {step.why}", file=sys.stderr)  # noqa: T201
+
+
+def uninstall_command(
+    database_url: DatabaseUrl = None,
+    publication: Publication = "supabase_realtime",
+    slot: Annotated[str, typer.Option(help="Replication slot.")] = "realtime_hub",
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Run the SQL instead of showing it.")
+    ] = False,
+) -> None:
+    """Show the SQL that takes away all that init and serve made, or run it with --apply.
+
+    What was there before stays, and so does what others have come to depend on.
+
+    Example: `realtime-hub uninstall --apply`
+    """
+    steps = uninstall.plan(publication, slot)
     if not apply:
         print(init.script(steps))  # noqa: T201
         print("-- nothing was changed; run it with --apply", file=sys.stderr)  # noqa: T201

@@ -1,6 +1,7 @@
 """Prepare a database: the publication, the rights that the gateway needs, Supabase's roles.
 
-Every statement may be run again; `plan` shows them, `apply` runs them in one transaction.
+Every statement may be run again; `plan` shows them, `apply` runs them in one transaction. What is
+made says so in its comment, which is how `ops/uninstall.py` knows it again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ import psycopg
 from psycopg import sql
 
 from realtime_hub.errors import DatabaseUnreachableError, SettingsError, SourceError
+
+MARK: Final = "made by realtime-hub"
+"""The comment on what is made here."""
+ADDED: Final = "realtime-hub added "
+"""Begins a line of a publication's comment for each table that was added to it here."""
 
 _LOCK_TIMEOUT: Final = "5s"
 
@@ -37,7 +43,7 @@ def plan(publication: str, tables: Sequence[str] = (), *, roles: bool = False) -
             "the publication whose tables are served; an existing one stays as it is",
             _unless(
                 f"select 1 from pg_publication where pubname = {_literal(publication)}",
-                f"create publication {name}",
+                f"create publication {name}; comment on publication {name} is '{MARK}'",
             ),
         )
     ]
@@ -52,8 +58,7 @@ def plan(publication: str, tables: Sequence[str] = (), *, roles: bool = False) -
                 _unless(
                     f"select 1 from pg_publication_tables where pubname = {_literal(publication)}"
                     f" and schemaname = {_literal(schema)} and tablename = {_literal(bare)}",
-                    f"alter publication {name} add table"
-                    f" {sql.Identifier(schema, bare).as_string(None)}",
+                    _add(publication, sql.Identifier(schema, bare).as_string(None)),
                 ),
             )
         )
@@ -96,14 +101,32 @@ def _literal(text: str) -> str:
     return sql.Literal(text).as_string(None)
 
 
+def _add(publication: str, table: str) -> str:
+    name = sql.Identifier(publication).as_string(None)
+    template = f"comment on publication {name.replace('%', '%%')} is %L"
+    noted = (
+        "concat_ws(e'\\n', obj_description((select oid from pg_publication where pubname ="
+        f" {_literal(publication)}), 'pg_publication'), {_literal(ADDED + table)})"
+    )
+    return (
+        f"alter publication {name} add table {table};\n"
+        f"    execute format({_literal(template)}, {noted})"
+    )
+
+
 def _role(name: str, attributes: str) -> Step:
+    made = f"create role {name} {attributes}; comment on role {name} is '{MARK}'"
+    missing = f"select 1 from pg_roles where rolname = {_literal(name)}"
+    joined = (
+        "select 1 from pg_roles where rolname = current_user and rolsuper union all"
+        f" select 1 from pg_auth_members where roleid = '{name}'::regrole"
+        " and member = current_user::regrole"
+    )
+    usable = f"select 1 where has_schema_privilege('{name}', 'public', 'usage')"
     return Step(
         f"the role {name}, as on Supabase",
-        _unless(
-            f"select 1 from pg_roles where rolname = {_literal(name)}",
-            f"create role {name} {attributes}",
-        )
-        + f"; grant {name} to current_user; grant usage on schema public to {name}",
+        f"{_unless(missing, made)};\n{_unless(joined, f'grant {name} to current_user')};\n"
+        + _unless(usable, f"grant usage on schema public to {name}"),
     )
 
 
@@ -111,7 +134,8 @@ def _function(name: str, why: str, statement: str) -> Step:
     found = (
         f"select 1 from pg_proc where proname = '{name}' and pronamespace = 'auth'::regnamespace"
     )
-    return Step(f"{why}; an existing function stays as it is", _unless(found, statement))
+    made = f"{statement};\n    comment on function auth.{name}() is '{MARK}'"
+    return Step(f"{why}; an existing function stays as it is", _unless(found, made))
 
 
 _UID: Final = """create function auth.uid() returns uuid language sql stable as $$
@@ -135,7 +159,13 @@ _SUPABASE: Final = (
     _role("anon", "nologin noinherit"),
     _role("authenticated", "nologin noinherit"),
     _role("service_role", "nologin noinherit bypassrls"),
-    Step("where policies look for who is asking", f"create schema if not exists auth; {_GRANT}"),
+    Step(
+        "where policies look for who is asking",
+        _unless(
+            "select 1 from pg_namespace where nspname = 'auth'",
+            f"create schema auth; {_GRANT}; comment on schema auth is '{MARK}'",
+        ),
+    ),
     _function("uid", "the user's id from the token", _UID),
     _function("role", "the role from the token", _ROLE),
     _function("jwt", "the whole token", _JWT),
