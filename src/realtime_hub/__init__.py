@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from realtime_hub.library.change import Change, Gap
-    from realtime_hub.library.channel import Timing
     from realtime_hub.library.fallback import every
     from realtime_hub.library.hub import RealtimeHub
     from realtime_hub.library.named import get_hub, hubs, statistics
-    from realtime_hub.library.options import Overflow
+    from realtime_hub.library.options import Overflow, Timing
     from realtime_hub.library.room import Room
     from realtime_hub.library.status import HubStatistics, State, Status, TableStatistics
     from realtime_hub.library.stream import ChangeStream
@@ -58,7 +57,7 @@ _HOMES = {
     "Subscription": "subscription",
     "SyncRealtimeHub": "sync",
     "TableStatistics": "status",
-    "Timing": "channel",
+    "Timing": "options",
     "every": "fallback",
     "get_hub": "named",
     "hubs": "named",

@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from realtime_hub.library.channel import Timing
 from realtime_hub.library.hub import RealtimeHub
+from realtime_hub.library.options import Timing
 from realtime_hub.library.upstreams.memory import MemorySource
 
 __all__ = ["IMMEDIATE", "MemorySource", "memory_hub"]

@@ -284,3 +284,19 @@ async def test_only_a_client_with_a_login_can_be_followed(stand: Stand) -> None:
     async with stand.hub() as hub:
         with pytest.raises(HubMisusedError, match="on_auth_state_change"):
             hub.follow_auth(object())
+
+
+@pytest.mark.faults
+async def test_a_connection_that_goes_deaf_is_noticed_and_resumed(stand: Stand) -> None:
+    """The client pings every 20 seconds and waits as long for the answer."""
+    got: list[int] = []
+    async with stand.hub() as hub:
+        await hub.subscribe("calls", "INSERT", noting(got))
+        stand.insert(1)
+        await until(lambda: got == [1])
+        stand.proxy.deafen()
+        stand.insert(2)
+        async with asyncio.timeout(90):
+            while got != [1, 2]:  # noqa: ASYNC110 - a server's fact
+                await asyncio.sleep(0.5)
+        assert stand.gaps == []

@@ -13,73 +13,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
 
 from realtime_hub.changes import TableName
-from realtime_hub.errors import (
-    FilterValueError,
-    MissingExtraError,
-    NotFitError,
-    PublicationMissingError,
-    RealtimeHubError,
-    SelectError,
-    SettingsError,
-    SubscriptionError,
-    TableNotPublishedError,
-    TokenError,
-)
+from realtime_hub.errors import RealtimeHubError, TokenError
 from realtime_hub.library.audience import Audience
 from realtime_hub.library.calling import Backlog
 from realtime_hub.library.change import Change, Gap
-from realtime_hub.library.filters import Shape
+from realtime_hub.library.connectivity import Connectivity
 from realtime_hub.library.listener import Listener
-from realtime_hub.library.overlap import Overlap
-from realtime_hub.library.planner import Binding, Need, Plan, covers, plan
-from realtime_hub.library.ports import Upstream, UpstreamChannel
-from realtime_hub.library.status import State, Status, TableStatistics
+from realtime_hub.library.live import LiveChannel
+from realtime_hub.library.options import Timing
+from realtime_hub.library.overlap import Overlaps
+from realtime_hub.library.planner import Binding, Plan, covers, plan
+from realtime_hub.library.ports import Upstream
+from realtime_hub.library.refusals import FINAL, concerns_everybody, misfit
+from realtime_hub.library.status import Status, TableStatistics
 from realtime_hub.sources.backoff import Backoff
 
 log = structlog.get_logger(__name__)
-
-_FINAL: Final = (
-    SubscriptionError,
-    SettingsError,
-    NotFitError,
-    PublicationMissingError,
-    TokenError,
-    MissingExtraError,
-)
-"""Refusals: trying again would bring the same."""
 
 _HELD_SECONDS: Final = 5.0
 _CHURN_SECONDS: Final = 30.0
 _CHURN: Final = 6
 """With more changes of bindings than this within that time, filters are left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds.
-
-    linger: a channel stays open after its last listener, and keeps bindings that are too wide.
-    disconnect_grace: a channel is down before that is said. overlap: the old channel stays open
-    beside the new one. settle: listeners that come within it are served by one channel.
-    max_retry_delay: between attempts to open a lost channel again, at the most.
-    """
-
-    linger: float = 5.0
-    disconnect_grace: float = 3.0
-    overlap: float = 1.0
-    settle: float = 0.0
-    max_retry_delay: float = 30.0
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} can't be negative")
 
 
 class Host(Protocol):
@@ -107,24 +66,19 @@ class TableChannel:
     def __init__(self, host: Host, table: TableName) -> None:
         self.table = table
         self.audience = Audience()
-        self.state = State.CONNECTING
+        self.connectivity = Connectivity(table, host.timing.disconnect_grace, host.told)
         self._host = host
-        self._live: _Live | None = None
-        self._others: set[_Live] = set()
-        self._overlaps: dict[Overlap, asyncio.TimerHandle | None] = {}
+        self._live: LiveChannel | None = None
+        self._others: set[LiveChannel] = set()
+        self._overlaps = Overlaps(memory=max(1.0, host.timing.overlap * 10))
         self._generation = 0
         self._newest = 0
         self._last: Change | None = None
-        self._error: Exception | None = None
         self._unserved: dict[Listener, None] = {}
         self._too_wide = False
         self._abandoned = False
         self._wake = asyncio.Event()
         self._nudge = asyncio.Event()
-        self._up = asyncio.Event()
-        self._down = asyncio.Event()
-        self._down.set()
-        self._grace: asyncio.TimerHandle | None = None
         self._replans: deque[float] = deque(maxlen=_CHURN)
         self._crowded: dict[Backlog, None] = {}
         self._backoff = Backoff(maximum=max(0.2, host.timing.max_retry_delay))
@@ -163,12 +117,6 @@ class TableChannel:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    async def wait_up(self) -> None:
-        await self._up.wait()
-
-    async def wait_down(self) -> None:
-        await self._down.wait()
-
     def statistics(self) -> TableStatistics:
         listeners: dict[str, int] = {}
         for listener in self.audience:
@@ -176,7 +124,7 @@ class TableChannel:
                 listeners[event] = listeners.get(event, 0) + 1
         live = self._live
         return TableStatistics(
-            state=self.state,
+            state=self.connectivity.state,
             listeners=listeners,
             channels=len(self._others) + (live is not None and not live.is_lost),
             bindings=() if live is None else tuple(str(b) for b in _ordered(live.plan)),
@@ -190,22 +138,12 @@ class TableChannel:
 
     # What its upstream channels tell it
 
-    def changed(self, live: _Live, change: Change) -> None:
+    def changed(self, live: LiveChannel, change: Change) -> None:
         self._changes += 1
         if live.generation >= self._newest:
             self._last = change
-        above = self._heard_elsewhere(live, change) if self._overlaps else 0
+        above = self._overlaps.heard_elsewhere(live.generation, change)
         self._deliveries += self.audience.dispatch(change, live.generation, above)
-
-    def _heard_elsewhere(self, live: _Live, change: Change) -> int:
-        """Up to which generation listeners have had the change, or get it later."""
-        above = 0
-        for overlap in self._overlaps:
-            if overlap.old == live.generation:
-                overlap.came_by_old(change)
-            elif overlap.new == live.generation and not overlap.is_for_all(change):
-                above = max(above, overlap.old)
-        return above
 
     def missed(self, gap: Gap) -> None:
         self._gaps += 1
@@ -213,17 +151,17 @@ class TableChannel:
         for listener in self.audience:
             listener.gap(gap)
 
-    def interrupted(self, live: _Live, error: Exception) -> None:
+    def interrupted(self, live: LiveChannel, error: Exception) -> None:
         if live is self._live:
-            self._went_down(error)
+            self.connectivity.went_down(error)
 
-    def restored(self, live: _Live) -> None:
+    def restored(self, live: LiveChannel) -> None:
         if live is self._live:
-            self._came_up()
+            self.connectivity.came_up()
 
-    def lost(self, live: _Live, error: Exception) -> None:
+    def lost(self, live: LiveChannel, error: Exception) -> None:
         if live is self._live:
-            self._went_down(error)
+            self.connectivity.went_down(error)
             self._wake.set()
         self._end_overlaps(live)
 
@@ -308,22 +246,22 @@ class TableChannel:
             live = await self._open(since=self._position())
         except (RealtimeHubError, OSError) as error:
             # A token that has expired since may be followed by a fresh one.
-            if isinstance(error, _FINAL) and not (self._opened and isinstance(error, TokenError)):
+            if isinstance(error, FINAL) and not (self._opened and isinstance(error, TokenError)):
                 self._live = None
                 await self._refuse(error)
             else:
-                self._went_down(error)
+                self.connectivity.went_down(error)
                 await self._retry(error)
         else:
             if lost is not None:
-                self._succeed(lost, live)
+                self._overlaps.succeed(lost.generation, live.generation)
             self._reconnects += lost is not None
             if lost is not None and not live.resumed:
                 self.missed(self._reconnected())
             self._serve(live)
-            self._came_up()
+            self.connectivity.came_up()
 
-    async def _calm(self, lost: _Live) -> None:
+    async def _calm(self, lost: LiveChannel) -> None:
         """Open again at once what has held for a while; what has not, after a delay."""
         if asyncio.get_running_loop().time() - lost.opened_at > _HELD_SECONDS:
             self._backoff.reset()
@@ -345,28 +283,27 @@ class TableChannel:
             async with asyncio.timeout(delay):
                 await self._nudge.wait()
 
-    async def _replace(self, old: _Live) -> None:
+    async def _replace(self, old: LiveChannel) -> None:
         """Open a channel with the bindings that are needed now, then close the old one."""
         await asyncio.sleep(self._host.timing.settle)
         self._replans.append(asyncio.get_running_loop().time())
         # From the moment of asking: from then on either channel may be the first to bring a change.
-        overlap = Overlap(old.generation, self._generation + 1)
-        self._overlaps[overlap] = None
+        overlap = self._overlaps.begin(old.generation, self._generation + 1)
         try:
             await self._hand_over(old, await self._open(since=None))
-        except _FINAL as error:
-            self._forget(overlap)
+        except FINAL as error:
+            self._overlaps.forget(overlap)
             await self._refuse(error)
         except (RealtimeHubError, OSError) as error:
-            self._forget(overlap)
+            self._overlaps.forget(overlap)
             await self._retry(error)
 
-    async def _hand_over(self, old: _Live, live: _Live) -> None:
+    async def _hand_over(self, old: LiveChannel, live: LiveChannel) -> None:
         self._others.add(old)
         try:
             if old.is_lost:
                 self.missed(self._reconnected())
-                self._came_up()
+                self.connectivity.came_up()
             self._serve(live)
             await asyncio.sleep(self._host.timing.overlap)
         finally:
@@ -374,9 +311,9 @@ class TableChannel:
             await old.close()
             self._end_overlaps(old)
 
-    async def _open(self, *, since: str | None) -> _Live:
+    async def _open(self, *, since: str | None) -> LiveChannel:
         self._generation += 1
-        live = _Live(self, self._plan(), self._generation)
+        live = LiveChannel(self, self._plan(), self._generation)
         await self._host.may_open()
         try:
             live.channel = await self._host.upstream.open(
@@ -390,7 +327,7 @@ class TableChannel:
             self.audience.learn(live.channel.shape)
         return live
 
-    def _serve(self, live: _Live) -> None:
+    def _serve(self, live: LiveChannel) -> None:
         """From here on the new channel counts, and those listeners are served that it covers."""
         self._live = live
         self._newest = live.generation
@@ -400,10 +337,9 @@ class TableChannel:
                 self._admit(listener, live)
         live.release()
 
-    def _admit(self, listener: Listener, live: _Live) -> None:
+    def _admit(self, listener: Listener, live: LiveChannel) -> None:
         """Say that it is served, unless it asks for columns that the table does not have."""
-        shape = None if live.channel is None else live.channel.shape
-        error = None if shape is None else _misfit(listener.need, shape)
+        error = misfit(listener.need, None if live.channel is None else live.channel.shape)
         if error is None:
             listener.served(live.generation)
         else:
@@ -414,12 +350,9 @@ class TableChannel:
     async def _refuse(self, error: RealtimeHubError) -> None:
         """Find out whom the refusal is for: one bad filter fails all of a channel's bindings."""
         asking = tuple(self.audience if self._live is None else self._unserved)
-        everybody = not isinstance(error, SubscriptionError) or isinstance(
-            error, TableNotPublishedError
-        )
         refused = 0
         for listener in asking:
-            alone = everybody or len(asking) == 1
+            alone = len(asking) == 1 or concerns_everybody(error)
             refusal = error if alone else await self._try(listener)
             if refusal is not None:
                 refused += 1
@@ -430,10 +363,10 @@ class TableChannel:
     async def _try(self, listener: Listener) -> RealtimeHubError | None:
         """Ask for one listener's bindings alone; why they are refused."""
         bindings = plan([listener.need], shape=self.audience.shape)
-        probe = _Live(self, bindings, 0)
+        probe = LiveChannel(self, bindings, 0)
         try:
             probe.channel = await self._host.upstream.open(self.table, _ordered(bindings), probe)
-        except _FINAL as error:
+        except FINAL as error:
             return error
         except (RealtimeHubError, OSError):
             return None
@@ -446,41 +379,7 @@ class TableChannel:
         self._unserved.pop(listener, None)
         self._host.refused(listener, error)
         if not len(self.audience):
-            self._error = error
-            self._tell(State.REFUSED, error)
-
-    # Up and down
-
-    def _came_up(self) -> None:
-        self._cancel_grace()
-        self._tell(State.CONNECTED)
-
-    def _went_down(self, error: Exception) -> None:
-        """Say so once the grace period is over, unless it is up again by then."""
-        self._error = error
-        if self.state is not State.CONNECTED or self._grace is not None:
-            return
-        seconds = self._host.timing.disconnect_grace
-        loop = asyncio.get_running_loop()
-        self._grace = loop.call_later(seconds, self._stayed_down)
-
-    def _stayed_down(self) -> None:
-        self._grace = None
-        self._tell(State.DISCONNECTED, self._error)
-
-    def _cancel_grace(self) -> None:
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
-
-    def _tell(self, state: State, error: Exception | None = None) -> None:
-        if state is self.state:
-            return
-        self.state = state
-        up = state is State.CONNECTED
-        (self._up.set if up else self._up.clear)()
-        (self._down.clear if up else self._down.set)()
-        self._host.told(Status(self.table, state, error))
+            self.connectivity.refused(error)
 
     def _position(self) -> str | None:
         return None if self._last is None else self._last.position
@@ -493,121 +392,23 @@ class TableChannel:
             after=self._position(),
         )
 
-    # Overlap and end
+    # The end of a channel, and of all
 
-    def _end_overlaps(self, old: _Live) -> None:
-        """The channel brings nothing more. What it brought is remembered for a while, since the
-        one that follows may lag behind."""
-        for overlap in tuple(self._overlaps):
-            if overlap.old == old.generation and overlap.open:
-                for change in overlap.close():
-                    self._deliveries += self.audience.dispatch(change, overlap.old)
-                seconds = max(1.0, self._host.timing.overlap * 10)
-                loop = asyncio.get_running_loop()
-                self._overlaps[overlap] = loop.call_later(seconds, self._forget, overlap)
-
-    def _forget(self, overlap: Overlap) -> None:
-        timer = self._overlaps.pop(overlap, None)
-        if timer is not None:
-            timer.cancel()
-
-    def _succeed(self, lost: _Live, live: _Live) -> None:
-        """The new channel goes on where the lost one was, in hand-overs too."""
-        for overlap in self._overlaps:
-            if overlap.new == lost.generation:
-                overlap.new = live.generation
+    def _end_overlaps(self, old: LiveChannel) -> None:
+        """The channel brings nothing more: whom it served hear the one that follows."""
+        for change in self._overlaps.end(old.generation):
+            self._deliveries += self.audience.dispatch(change, old.generation)
 
     async def _end(self) -> None:
         # First of all: who subscribes from here on gets a channel of its own.
         self._host.ended(self)
-        self._cancel_grace()
-        for overlap in tuple(self._overlaps):
-            self._forget(overlap)
+        self._overlaps.clear()
         for one in (self._live, *self._others):
             if one is not None:
                 await one.close()
         self._live = None
         self._others.clear()
-        if self.state is not State.REFUSED:
-            self._tell(State.CLOSED)
-
-
-class _Live:
-    """One upstream channel of the table; a `ports.Receiver`.
-
-    What comes before the hub has taken it over is held back for that moment.
-    """
-
-    def __init__(self, owner: TableChannel, bindings: Plan, generation: int) -> None:
-        self._owner = owner
-        self._closed = False
-        self._held: list[Change | Gap] | None = []
-        self.plan = bindings
-        self.generation = generation
-        self.is_lost = False
-        self.opened_at = asyncio.get_running_loop().time()
-        self.channel: UpstreamChannel | None = None
-
-    @property
-    def resumed(self) -> bool:
-        return self.channel is not None and self.channel.resumed
-
-    def release(self) -> None:
-        """Hand on what was held back, and everything from now on."""
-        held, self._held = self._held, None
-        for one in held or ():
-            if isinstance(one, Change):
-                self.change(one)
-            else:
-                self.gap(one)
-
-    async def close(self) -> None:
-        self._closed = True
-        if self.channel is not None:
-            with contextlib.suppress(RealtimeHubError, OSError):
-                await self.channel.close()
-
-    def change(self, change: Change) -> None:
-        if self._held is not None:
-            self._held.append(change)
-        elif not self._closed:
-            self._owner.changed(self, change)
-
-    def gap(self, gap: Gap) -> None:
-        if self._held is not None:
-            self._held.append(gap)
-        elif not self._closed:
-            self._owner.missed(gap)
-
-    def interrupted(self, error: Exception) -> None:
-        if not self._closed:
-            self._owner.interrupted(self, error)
-
-    def restored(self) -> None:
-        if not self._closed:
-            self._owner.restored(self)
-
-    def lost(self, error: Exception) -> None:
-        if not self._closed and not self.is_lost:
-            self.is_lost = True
-            self._owner.lost(self, error)
-
-    async def room(self) -> None:
-        await self._owner.room()
-
-    async def handled(self) -> None:
-        await self._owner.handled()
-
-
-def _misfit(need: Need, shape: Shape) -> SubscriptionError | None:
-    known = shape.table.index
-    for column in sorted(need.filter.columns) if need.filter is not None else ():
-        if column not in known:
-            return FilterValueError(f"invalid column for filter {column}")
-    for column in sorted(need.columns or ()):
-        if column not in known:
-            return SelectError(f"invalid column for select {column}")
-    return None
+        self.connectivity.close()
 
 
 def _ordered(bindings: Plan) -> list[Binding]:

@@ -16,7 +16,7 @@ from realtime_hub.library import named
 from realtime_hub.library.auth import AuthFollower, AuthSource
 from realtime_hub.library.calling import Backlog, Caller, Pulled, Reports, caller_for
 from realtime_hub.library.change import Change, Gap
-from realtime_hub.library.channel import TableChannel, Timing
+from realtime_hub.library.channel import TableChannel
 from realtime_hub.library.fallback import Fallback, poll
 from realtime_hub.library.filters import Filter
 from realtime_hub.library.listener import Listener
@@ -29,6 +29,7 @@ from realtime_hub.library.options import (
     OnError,
     OnGap,
     OverflowName,
+    Timing,
     columns_of,
     events_of,
     table_of,
@@ -341,7 +342,7 @@ class RealtimeHub:
     def is_connected(self, table: str | tuple[str, str]) -> bool:
         """Whether the table's changes flow."""
         channel = self._channels.get(table_of(table))
-        return channel is not None and channel.state is State.CONNECTED
+        return channel is not None and channel.connectivity.state is State.CONNECTED
 
     def statistics(self) -> HubStatistics:
         return HubStatistics(
@@ -456,7 +457,11 @@ class RealtimeHub:
         channel.add(listener)
         if options.fallback is not None:
             self._polls[listener] = asyncio.create_task(
-                poll(options.fallback, channel, lambda error: listener.failed(error, None)),
+                poll(
+                    options.fallback,
+                    channel.connectivity,
+                    lambda error: listener.failed(error, None),
+                ),
                 name=f"realtime-hub fallback {table}",
             )
         return Subscription(listener, self.remove), listener

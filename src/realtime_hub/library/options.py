@@ -87,6 +87,28 @@ class Delivery:
         return key
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds.
+
+    linger: a channel stays open after its last listener, and keeps bindings that are too wide.
+    disconnect_grace: a channel is down before that is said. overlap: the old channel stays open
+    beside the new one. settle: listeners that come within it are served by one channel.
+    max_retry_delay: between attempts to open a lost channel again, at the most.
+    """
+
+    linger: float = 5.0
+    disconnect_grace: float = 3.0
+    overlap: float = 1.0
+    settle: float = 0.0
+    max_retry_delay: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} can't be negative")
+
+
 def events_of(events: str | Iterable[str]) -> frozenset[str]:
     """Event names in any case; `*` stands for INSERT, UPDATE and DELETE.
 

@@ -14,6 +14,7 @@ can't be told apart.)
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Hashable
 
@@ -55,6 +56,58 @@ class Overlap:
         self.open = False
         kept, self._kept = self._kept, []
         return [change for change, key, times in kept if times > self._delivered[key]]
+
+
+class Overlaps:
+    """A table's hand-overs, those that are over as long as the new channel may lag behind.
+
+    memory: seconds.
+    """
+
+    def __init__(self, memory: float) -> None:
+        self._memory = memory
+        self._timers: dict[Overlap, asyncio.TimerHandle | None] = {}
+
+    def begin(self, old: int, new: int) -> Overlap:
+        overlap = Overlap(old, new)
+        self._timers[overlap] = None
+        return overlap
+
+    def heard_elsewhere(self, generation: int, change: Change) -> int:
+        """Up to which generation listeners have had a change that this channel brings, or get
+        it later."""
+        above = 0
+        for overlap in self._timers:
+            if overlap.old == generation:
+                overlap.came_by_old(change)
+            elif overlap.new == generation and not overlap.is_for_all(change):
+                above = max(above, overlap.old)
+        return above
+
+    def end(self, old: int) -> list[Change]:
+        """The channel brings nothing more: what those whom it served have not had."""
+        missing: list[Change] = []
+        for overlap in tuple(self._timers):
+            if overlap.old == old and overlap.open:
+                missing += overlap.close()
+                loop = asyncio.get_running_loop()
+                self._timers[overlap] = loop.call_later(self._memory, self.forget, overlap)
+        return missing
+
+    def succeed(self, lost: int, generation: int) -> None:
+        """A channel goes on where a lost one was."""
+        for overlap in self._timers:
+            if overlap.new == lost:
+                overlap.new = generation
+
+    def forget(self, overlap: Overlap) -> None:
+        timer = self._timers.pop(overlap, None)
+        if timer is not None:
+            timer.cancel()
+
+    def clear(self) -> None:
+        for overlap in tuple(self._timers):
+            self.forget(overlap)
 
 
 def identity(change: Change) -> Hashable:
