@@ -88,6 +88,7 @@ class Service:
             statement_timeout=settings.policy_timeout,
             patience=settings.policy_patience,
             poll_interval=settings.membership_poll,
+            publications=[settings.publication],
         )
         self._sources = sources = _Walsenders(settings, self._catalog)
         self._log = await _open_log(settings, await sources.identify())
@@ -219,6 +220,7 @@ class Service:
             "channel_policies_asked": self._policies.asked,
             "rooms": len(self._rooms),
             "policies_compiled": verdicts.compiled,
+            "policies_kept": verdicts.kept,
             "policies_asked": verdicts.asking.asked,
             "policies_raised": verdicts.asking.raised,
             "unchecked_deletes": verdicts.unchecked_deletes,

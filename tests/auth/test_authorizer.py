@@ -507,7 +507,7 @@ async def test_nothing_is_delivered_unchecked_while_postgres_is_away(database: s
         await made.judge(change, A)
         await made.pool.aclose()
         with pytest.raises(UndecidedError):
-            await made.judge(change, A)
+            await made.judge(change, B)
         with pytest.raises(DatabaseUnreachableError):
             await made.authorizer.table_changed(table)
 

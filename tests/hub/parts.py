@@ -11,7 +11,7 @@ from realtime_hub.changes import Change, Column, Kind, PgType, Row, Table, Table
 from realtime_hub.errors import SnapshotError, TableNotPublishedError
 from realtime_hub.hub.lanes import Lane
 from realtime_hub.hub.listeners import Binding, Delivery, Gap, SnapshotEnd
-from realtime_hub.hub.ports import Judgement, Rights, Snapshot, Verdict
+from realtime_hub.hub.ports import Batch, Judgement, Rights, Snapshot, Verdict
 from realtime_hub.identity import Identity
 from realtime_hub.lsn import Position
 from realtime_hub.node.replay import Replayer
@@ -95,9 +95,13 @@ class SetAuthorizer:
     hidden: frozenset[int] = frozenset()
     asked: list[frozenset[Identity]] = field(default_factory=list)
     prepared: list[Table] = field(default_factory=list)
+    followed: list[Batch] = field(default_factory=list)
 
     async def table_changed(self, table: Table) -> None:
         self.prepared.append(table)
+
+    def follow(self, batch: Batch) -> None:
+        self.followed.append(batch)
 
     async def admit(self, identity: Identity, table: Table) -> Rights:
         return self.rights(table, identity.role)

@@ -17,7 +17,7 @@ import structlog
 
 from realtime_hub.auth.claims import claim_setting
 from realtime_hub.auth.pipelines import Answer, Conversations, Listener
-from realtime_hub.auth.probes import Probe
+from realtime_hub.auth.probes import Parameters, Probe
 from realtime_hub.errors import DatabaseUnreachableError, UndecidedError
 from realtime_hub.identity import Identity
 from realtime_hub.postgres.pool import Pool
@@ -65,7 +65,7 @@ class Question:
     identity: Identity
     who: Hashable
     table: str
-    answer: asyncio.Future[bool]
+    answer: asyncio.Future[Any]
     asked_at: float
     slow: bool = False
     lost: bool = False
@@ -127,6 +127,17 @@ class Asker:
 
         Fails with UndecidedError. table: its name, for the log.
         """
+        return self._asked(probe, identity, who, table)
+
+    def tell(
+        self, probe: Probe, identity: Identity, *, who: Hashable, table: str
+    ) -> asyncio.Future[Parameters | None]:
+        """The values that a probe tells; None if it raises or takes too long. See `ask`."""
+        return self._asked(probe, identity, who, table)
+
+    def _asked(
+        self, probe: Probe, identity: Identity, who: Hashable, table: str
+    ) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         question = Question(probe, identity, who, table, loop.create_future(), loop.time())
         if self._closed:
@@ -279,7 +290,8 @@ class Asker:
         else:
             self._locked.pop(question.probe.verdict.query, None)
             _remember(self._trusted, question.probe.verdict.query, None)
-            self._settle(question, answer.verdict)
+            told = question.probe.tells
+            self._settle(question, answer.values if told else answer.verdict)
 
     def _take_error(self, question: Question, sqlstate: str) -> None:
         if sqlstate in _BUSY:
@@ -296,7 +308,7 @@ class Asker:
             self._enqueue(question)
         else:
             self._complain(question, sqlstate)
-            self._settle(question, False)
+            self._settle(question, None if question.probe.tells else False)
 
     def _hold(self, query: str) -> None:
         until = asyncio.get_running_loop().time() + _HELD_SECONDS
@@ -317,7 +329,7 @@ class Asker:
             role = question.identity.role
             log.warning("policy_raised", table=question.table, sqlstate=sqlstate, role=role)
 
-    def _settle(self, question: Question, verdict: bool) -> None:
+    def _settle(self, question: Question, verdict: Parameters | bool | None) -> None:
         question.under_way = None
         self._open.discard(question)
         if not question.answer.done():

@@ -1,27 +1,35 @@
 """Who may see what, as PostgreSQL's grants and policies say; implements `hub.ports.Authorizer`.
 
 Rights and rules are read whenever the stream describes a table anew, for all roles that were
-ever admitted, and when the poll finds a change that the stream does not tell of. What a rule's
-compiled form can't tell with certainty is asked, every time: no answer of PostgreSQL's is kept,
-since nothing tells when a table that a policy reads has changed.
+ever admitted, and when the poll finds a change that the stream does not tell of. Parts of a rule
+that have one value for each identity are asked once, and their answers kept as `auth.kept` says.
+What the compiled form can't tell with certainty even so is asked, every time.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Hashable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
 import structlog
 
 from realtime_hub.auth.asking import SEARCH_PATH, Asker, AskingStatistics
 from realtime_hub.auth.claims import alike, claims_of
-from realtime_hub.auth.expressions import Functions
-from realtime_hub.auth.judgements import Holds, verdict, verdict_of_both
-from realtime_hub.auth.policies import RoleRule, asked_only, rule_for
-from realtime_hub.auth.probes import Probe, table_probe, unaltered, value_probe
+from realtime_hub.auth.following import Following
+from realtime_hub.auth.judgements import Holds, hand_on, verdict, verdict_of_both
+from realtime_hub.auth.kept import Entry
+from realtime_hub.auth.policies import RoleRule
+from realtime_hub.auth.probes import (
+    Parameters,
+    Probe,
+    parts_probe,
+    table_probe,
+    unaltered,
+    value_probe,
+)
 from realtime_hub.auth.rights import (
     NOTHING,
     TableFacts,
@@ -29,16 +37,19 @@ from realtime_hub.auth.rights import (
     read_facts,
     read_fingerprint,
 )
-from realtime_hub.auth.scope import SYSTEM_COLUMNS
+from realtime_hub.auth.rules import TableRules
 from realtime_hub.auth.values import Uncertain
-from realtime_hub.changes import Absent, Change, Kind, ReplicaIdentity, Row, Table
-from realtime_hub.errors import DatabaseUnreachableError, UnknownRoleError
-from realtime_hub.hub.ports import Judgement, Rights, Verdict
+from realtime_hub.changes import Change, Kind, ReplicaIdentity, Row, Table
+from realtime_hub.errors import DatabaseUnreachableError, UndecidedError, UnknownRoleError
+from realtime_hub.hub.ports import Batch, Judgement, Rights, Verdict
 from realtime_hub.identity import Identity
 from realtime_hub.postgres.flights import SingleFlight
 from realtime_hub.postgres.pool import Pool
 
 log = structlog.get_logger(__name__)
+
+_LOOKS: Final = 3
+"""Polls that may fail before what they would have told is missed."""
 
 
 @dataclass(slots=True)
@@ -47,69 +58,19 @@ class AuthorizationStatistics:
 
     compiled: without asking. unobtainable: withheld, since the change lacks what a policy reads
     and nobody can tell it any more. unchecked_deletes: keys of deleted rows given under
-    `compatible`. asking: see AskingStatistics.
+    `compatible`. kept: of those compiled, with an answer that was kept. asking: see
+    AskingStatistics.
     """
 
     compiled: int = 0
+    kept: int = 0
     unobtainable: int = 0
     unchecked_deletes: int = 0
     asking: AskingStatistics = field(default_factory=AskingStatistics)
 
 
-_AtOnce: TypeAlias = Callable[[Identity], Verdict | None]
-"""Decides for one identity, or leaves it open."""
-
-
-class _Rules:
-    """What the facts of a table mean for one version of it, by role."""
-
-    def __init__(self, table: Table, facts: TableFacts) -> None:
-        self.facts = facts
-        self._table = table
-        self._rights: dict[str, Rights] = {}
-        self._rules: dict[str, RoleRule] = {}
-        self._lacking: dict[str, list[int] | None] = {}
-
-    def rights(self, role: str) -> Rights:
-        found = self._rights.get(role)
-        if found is None:
-            found = self._rights[role] = self.facts.rights(self._table, role)
-        return found
-
-    def rule(self, role: str) -> RoleRule:
-        found = self._rules.get(role)
-        if found is None:
-            known = self.facts.roles.get(role)
-            functions = Functions() if known is None else known.functions
-            found = rule_for(self.facts.policies, role, self._table, functions)
-            if not self._same_columns():
-                found = asked_only(found)
-            self._rules[role] = found
-        return found
-
-    def _same_columns(self) -> bool:
-        """Whether columns may be known by their names. The catalog can be ahead of the stream:
-        what was renamed, or dropped and added, no longer comes in the same order."""
-        now = [name for name in self.facts.columns if name in self._table.index]
-        common = frozenset(now)
-        return now == [c.name for c in self._table.columns if c.name in common]
-
-    def lacks(self, role: str, row: Row) -> bool:
-        """Whether the policies may read a column that the row does not carry."""
-        if role not in self._lacking:
-            self._lacking[role] = self._needed(self.rule(role))
-        needed = self._lacking[role]
-        return needed is None or any(isinstance(row[index], Absent) for index in needed)
-
-    def _needed(self, rule: RoleRule) -> list[int] | None:
-        """Indexes of the columns that a rule may read; None if one is never in a change."""
-        columns, reads = self.facts.columns, rule.reads
-        if reads is not None and (SYSTEM_COLUMNS - set(columns)) & reads:
-            return None
-        wanted = [name for name in columns if reads is None or name in reads]
-        if not all(name in self._table.index for name in wanted):
-            return None
-        return [self._table.index[name] for name in wanted]
+_AtOnce: TypeAlias = Callable[[Mapping[str, Any] | None], Verdict | None]
+"""Decides for claims, or leaves it open."""
 
 
 class PostgresAuthorizer:
@@ -118,7 +79,8 @@ class PostgresAuthorizer:
     strict_deletes: a deleted row's key goes only to who provably could see the row.
     statement_timeout: seconds for one asked policy. patience: seconds that a question waits
     for PostgreSQL. poll_interval: seconds between looks at what the stream does not tell of.
-    search_path: where functions that policies call look for names.
+    search_path: where functions that policies call look for names. publications: those that the
+    stream is read with; of tables in none of them changes are not told.
     """
 
     def __init__(
@@ -130,19 +92,22 @@ class PostgresAuthorizer:
         patience: float = 10.0,
         poll_interval: float = 1.0,
         search_path: str = SEARCH_PATH,
+        publications: Collection[str] = (),
     ) -> None:
         self._pool = pool
+        self._publications = tuple(publications)
         self._strict_deletes = strict_deletes
         self._poll_interval = poll_interval
         self._roles: set[str] = set()
         self._facts: dict[int, TableFacts] = {}
-        self._rules: WeakKeyDictionary[Table, _Rules] = WeakKeyDictionary()
+        self._rules: WeakKeyDictionary[Table, TableRules] = WeakKeyDictionary()
         # Many join at once after a restart; what each asks for is the same.
         self._admissions: SingleFlight[tuple[int, str], TableFacts] = SingleFlight(
-            lambda key: read_facts(pool, key[0], [key[1]]), ttl=0.0, final=UnknownRoleError
+            lambda key: self._read(key[0], [key[1]]), ttl=0.0, final=UnknownRoleError
         )
         self._lock = asyncio.Lock()
         self._fingerprint = ""
+        self._following = Following(patience=_LOOKS * poll_interval)
         self.statistics = AuthorizationStatistics()
         self._asker = Asker(
             pool,
@@ -160,8 +125,22 @@ class PostgresAuthorizer:
 
     async def table_changed(self, table: Table) -> None:
         async with self._lock:
-            self._facts[table.oid] = await read_facts(self._pool, table.oid, self._roles)
-            self._rules[table] = _Rules(table, self._facts[table.oid])
+            self._facts[table.oid] = await self._read(table.oid, self._roles)
+            self._rules[table] = TableRules(table, self._facts[table.oid])
+            self._forget(table.oid)
+
+    def follow(self, batch: Batch) -> None:
+        now = asyncio.get_running_loop().time()
+        kept = [rules for rules in self._rules.values() if rules.facts.reads is not None]
+        if self._following.begins(batch, now):
+            for rules in kept:
+                rules.kept.clear(now)  # who knows what was written between
+        if kept:
+            written = {(change.table.oid, change.xid) for change in batch.changes}
+            for rules in kept:
+                for table, xid in written:
+                    if rules.reads(table):
+                        rules.kept.written(xid, now)
 
     async def admit(self, identity: Identity, table: Table) -> Rights:
         await self._know(identity.role)
@@ -190,26 +169,27 @@ class PostgresAuthorizer:
             group = role, alike(identity.claims, rule.claims)
             found = judged.get(group)
             if found is None:
-                found = None if decide is None else decide(identity)
+                case = self._case(rules, rule, change, identity, group)
+                found = None if decide is None else decide(case.claims)
                 if found is None:
-                    found = self._judge(_Case(rules, rule, change, identity, group))
+                    found = self._judge(case)
                 judged[group] = found
             verdicts[identity] = found
         return verdicts
 
     # Judging
 
-    def _rules_of(self, table: Table) -> _Rules | None:
+    def _rules_of(self, table: Table) -> TableRules | None:
         """The rules of this version of the table, by the newest facts."""
         rules = self._rules.get(table)
         if rules is None:
             return None
         facts = self._facts[table.oid]
         if rules.facts is not facts:
-            rules = self._rules[table] = _Rules(table, facts)
+            rules = self._rules[table] = TableRules(table, facts)
         return rules
 
-    def _at_once(self, rules: _Rules, change: Change, role: str) -> _AtOnce | None:
+    def _at_once(self, rules: TableRules, change: Change, role: str) -> _AtOnce | None:
         """What decides for one identity where one row and a compiled rule do; None elsewhere."""
         rights, rule, row = rules.rights(role), rules.rule(role), change.new
         two_rows = change.kind is Kind.UPDATE and change.table.identity is ReplicaIdentity.FULL
@@ -219,8 +199,7 @@ class PostgresAuthorizer:
             return None
         holds, statistics = rule.predicate.holds, self.statistics
 
-        def decide(identity: Identity) -> Verdict | None:
-            claims = claims_of(identity.claims)
+        def decide(claims: Mapping[str, Any] | None) -> Verdict | None:
             if claims is None:
                 return None
             try:
@@ -238,6 +217,8 @@ class PostgresAuthorizer:
             return Verdict.WITHHELD
         if not rights.judged:
             return Verdict.ALL
+        if case.open:
+            return self._judge_once_told(case)
         if case.change.kind is Kind.DELETE:
             return self._judge_delete(case)
         return self._judge_row(case)
@@ -274,7 +255,7 @@ class PostgresAuthorizer:
 
     def _compiled(self, case: _Case, row: Row) -> bool | None:
         """Whether the row passes the policies; None if only PostgreSQL can tell."""
-        claims = claims_of(case.identity.claims)
+        claims = case.claims
         if claims is None or not case.rule.predicate.known:
             return None
         try:
@@ -306,6 +287,81 @@ class PostgresAuthorizer:
         whole_rows = case.rule.reads is None
         return unaltered(probe, change.table, columns, change.xid) if whole_rows else probe
 
+    # Parts that have one value for each identity
+
+    def _case(
+        self,
+        rules: TableRules,
+        rule: RoleRule,
+        change: Change,
+        identity: Identity,
+        group: Hashable,
+    ) -> _Case:
+        claims = claims_of(identity.claims)
+        if not rule.parts or claims is None or not rules.rights(identity.role).judged:
+            return _Case(rules, rule, change, identity, group, claims)
+        now = asyncio.get_running_loop().time()
+        followed = self._following.covers(rules.facts.reads, change, now)
+        entry = rules.kept.find(group, change.xid, now, followed=followed)
+        if entry is None:
+            return _Case(rules, rule, change, identity, group, claims, open=True)
+        self.statistics.kept += 1
+        return _Case(rules, rule, change, identity, group, entry.claims)
+
+    def _judge_once_told(self, case: _Case) -> Judgement:
+        """Ask for the parts, or wait for who asks already; and judge what they make certain."""
+        loop = asyncio.get_running_loop()
+        promise: asyncio.Future[Verdict] = loop.create_future()
+        told = case.rules.asking.get(case.group)
+        if told is None:
+            told = case.rules.asking[case.group] = self._tell(case)
+
+        def take(told: asyncio.Future[Entry | None]) -> None:
+            if promise.done():
+                return
+            if told.cancelled() or told.exception() is not None:
+                promise.set_exception(told.exception() or UndecidedError("given up"))
+                return
+            entry = told.result()
+            if entry is not None and not entry.snapshot.sees(case.change.xid):
+                judged = self._judge_once_told(case)  # it was asked for an earlier change
+            else:
+                claims = case.claims if entry is None else entry.claims
+                judged = self._judge(replace(case, claims=claims, open=False))
+            hand_on(judged, promise)
+
+        told.add_done_callback(take)
+        return promise
+
+    def _tell(self, case: _Case) -> asyncio.Future[Entry | None]:
+        """What the parts come to; None if one of them raises, or can't be read here."""
+        loop, rules, table = asyncio.get_running_loop(), case.rules, case.change.table
+        told: asyncio.Future[Entry | None] = loop.create_future()
+        asked_at = loop.time()
+
+        def take(values: asyncio.Future[Parameters | None]) -> None:
+            rules.asking.pop(case.group, None)
+            if values.cancelled() or values.exception() is not None:
+                told.set_exception(values.exception() or UndecidedError("given up"))
+                return
+            found = values.result()
+            entry = None if found is None else Entry.read(case.claims or {}, found, asked_at)
+            if entry is not None:
+                rules.kept.keep(case.group, entry, loop.time())
+            told.set_result(entry)
+
+        probe = parts_probe(case.rule.parts, case.change.xid)
+        who, name = (table.oid, case.group, "parts"), str(table.full_name)
+        self._asker.tell(probe, case.identity, who=who, table=name).add_done_callback(take)
+        return told
+
+    def _forget(self, table: int) -> None:
+        """A table was described anew: what was asked of it before may be wrong by now."""
+        now = asyncio.get_running_loop().time()
+        for rules in self._rules.values():
+            if rules.reads(table):
+                rules.kept.clear(now)
+
     # Reading
 
     async def watch(self) -> None:
@@ -319,11 +375,18 @@ class PostgresAuthorizer:
 
     async def _look(self) -> None:
         async with self._lock:
-            fingerprint = await read_fingerprint(self._pool, self._facts)
+            now = asyncio.get_running_loop().time()
+            reads = [facts.reads.tables for facts in self._facts.values() if facts.reads]
+            tables = frozenset(self._facts).union(*reads)
+            fingerprint = await read_fingerprint(self._pool, tables, kept=bool(reads))
             if fingerprint != self._fingerprint:
                 for oid in list(self._facts):
-                    self._facts[oid] = await read_facts(self._pool, oid, self._roles)
+                    self._facts[oid] = await self._read(oid, self._roles)
                 self._fingerprint = fingerprint
+            self._following.looked_at = now
+
+    async def _read(self, oid: int, roles: Collection[str]) -> TableFacts:
+        return await read_facts(self._pool, oid, roles, self._publications)
 
     async def _know(self, role: str) -> None:
         """From now on rights are read for this role too; returns when they have been."""
@@ -334,17 +397,23 @@ class PostgresAuthorizer:
                 return
             await check_role(self._pool, role)
             roles = self._roles | {role}
-            facts = {oid: await read_facts(self._pool, oid, roles) for oid in self._facts}
+            facts = {oid: await self._read(oid, roles) for oid in self._facts}
             self._facts |= facts
             self._roles = roles
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A change judged for one identity, and with it for all of its group."""
+    """A change judged for one identity, and with it for all of its group.
 
-    rules: _Rules
+    claims: as the compiled rule reads them, with what is kept of PostgreSQL's answers. open:
+    those are still to be asked for.
+    """
+
+    rules: TableRules
     rule: RoleRule
     change: Change
     identity: Identity
     group: Hashable
+    claims: Mapping[str, Any] | None
+    open: bool = False

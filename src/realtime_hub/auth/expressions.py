@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pglast import ast
 from pglast.enums import (
@@ -62,6 +62,9 @@ from realtime_hub.auth.values import (
 from realtime_hub.changes import Collation, Row, Table, TypeKind
 from realtime_hub.wire.comparison import base_type
 
+if TYPE_CHECKING:
+    from realtime_hub.auth.parts import Parts
+
 _NAMES: Final = {
     "bool": BOOL, "int2": 21, "int4": INT4, "int8": INT8, "numeric": NUMERIC, "text": TEXT,
     "varchar": VARCHAR, "uuid": UUID, "json": JSON, "jsonb": JSONB, "date": 1082,
@@ -79,15 +82,24 @@ class Functions:
 
 
 class Compiler:
-    """Compiles parts of one table's policies; raises Uncertain for what it doesn't know."""
+    """Compiles parts of one table's policies; raises Uncertain for what it doesn't know.
 
-    def __init__(self, table: Table, functions: Functions) -> None:
+    parts: takes what has one value for each identity; without it that is not known either.
+    """
+
+    def __init__(self, table: Table, functions: Functions, parts: Parts | None = None) -> None:
         self._table = table
         self._functions = functions
+        self._parts = parts
 
     def condition(self, node: Any) -> Node:
         """A part that must be a boolean."""
-        compiled = self.compile(node)
+        try:
+            compiled = self.compile(node)
+        except Uncertain:
+            if self._parts is None:
+                raise
+            return self._parts.boolean(node)
         if compiled.type_oid != BOOL:
             raise Uncertain("not a boolean")
         return compiled
@@ -186,6 +198,12 @@ class Compiler:
         return Node(TEXT, lambda _row, _claims: CLAIMS, claims=ALL_CLAIMS)
 
     def _SubLink(self, node: Any) -> Node:
+        if self._parts is not None and node.subLinkType == SubLinkType.EXISTS_SUBLINK:
+            return self._parts.tied(node, self.compile)
+        if self._parts is not None and node.subLinkType == SubLinkType.ANY_SUBLINK:
+            if node.operName:
+                raise Uncertain("operator")
+            return self._parts.within(self.compile(node.testexpr), node.subselect)
         if node.subLinkType != SubLinkType.EXPR_SUBLINK or node.testexpr is not None:
             raise Uncertain("subquery")
         return self.compile(only_target(node.subselect))
@@ -239,6 +257,8 @@ class Compiler:
             raise Uncertain("operator")
         if name in ("#>", "#>>"):
             return at_path(self.compile(node.lexpr), _constant_path(node.rexpr), name == "#>>")
+        if name == "=" and self._parts is not None:
+            return self._equal(node, self._parts)
         left, right = self.compile(node.lexpr), self.compile(node.rexpr)
         if name in ("->", "->>"):
             return member(left, right, name == "->>")
@@ -246,10 +266,31 @@ class Compiler:
             return compared(left, right, name)
         raise Uncertain("operator")
 
+    def _equal(self, node: Any, parts: Parts) -> Node:
+        """Both sides compiled, or one of them asked for once."""
+        sides = node.lexpr, node.rexpr
+        for known, other in (sides, sides[::-1]):
+            try:
+                left = self.compile(known)
+            except Uncertain:
+                continue
+            try:
+                return compared(left, self.compile(other), "=")
+            except Uncertain:
+                return parts.scalar(left, other)
+        raise Uncertain("operator")
+
     def _quantified(self, node: Any, name: str) -> Node:
         """`= ANY (array)` and `<> ALL (array)`."""
         left = self.compile(node.lexpr)
-        array: Any = node.rexpr
+        try:
+            return self._among(left, node.rexpr, name)
+        except Uncertain:
+            if self._parts is None or name != "=":
+                raise
+            return self._parts.member(left, node.rexpr)
+
+    def _among(self, left: Node, array: Any, name: str) -> Node:
         if isinstance(array, ast.ColumnRef):
             return self._quantified_column(left, array, name)
         target = None

@@ -52,3 +52,21 @@ def _concluded(parts: Sequence[Holds], conclude: Callable[[Sequence[bool]], Verd
     for part in open_parts:
         part.add_done_callback(answered)
     return promise
+
+
+def hand_on(judged: Judgement, promise: asyncio.Future[Verdict]) -> None:
+    """Let a promise come true as a judgement does."""
+    if isinstance(judged, Verdict):
+        promise.set_result(judged)
+        return
+
+    def answered(part: asyncio.Future[Verdict]) -> None:
+        if promise.done():
+            return
+        error = UndecidedError("given up") if part.cancelled() else part.exception()
+        if error is not None:
+            promise.set_exception(error)
+        else:
+            promise.set_result(part.result())
+
+    judged.add_done_callback(answered)

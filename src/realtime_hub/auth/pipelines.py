@@ -57,11 +57,13 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """visible: the snapshot saw the change. error: the SQLSTATE if the probe failed."""
+    """visible: the snapshot saw the change. values: what the probe told beside that, in text
+    form. error: the SQLSTATE if the probe failed."""
 
     visible: bool = True
     verdict: bool = False
     error: str | None = None
+    values: Parameters = ()
 
 
 @dataclass(slots=True)
@@ -182,7 +184,8 @@ def _answer(probe: Probe, results: Sequence[pq.abc.PGresult]) -> Answer:
         before = results[2]
         visible = before.get_value(0, 0) == b"t"
         holds = holds and before.get_value(0, 1) == b"t"
-    return Answer(visible, visible and holds)
+    values = tuple(verdict.get_value(0, i) for i in range(1, verdict.nfields))
+    return Answer(visible, visible and holds, values=values)
 
 
 def _error(results: Sequence[pq.abc.PGresult]) -> str | None:

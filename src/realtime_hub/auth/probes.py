@@ -31,12 +31,14 @@ class Probe:
     verdict: asked as the role; it answers (visible, verdict), where `visible` says whether the
     snapshot sees the change. before: asked before, with the gateway's own rights, and in the
     same snapshot; it answers (visible, relevant), and unless relevant the row is withheld.
-    otherwise: what to ask if the verdict can't be executed as it is.
+    otherwise: what to ask if the verdict can't be executed as it is. tells: not a verdict but
+    values are wanted.
     """
 
     verdict: Statement
     before: Statement | None = None
     otherwise: Probe | None = None
+    tells: bool = False
 
 
 # The transaction's 32-bit id is completed from the snapshot's.
@@ -72,6 +74,26 @@ def value_probe(
     )
     values = [row[table.index[name]] if name in table.index else None for name in names]
     return Probe(Statement(query, (composite(values), b"%d" % xid)), otherwise=otherwise)
+
+
+def parts_probe(arrays: Sequence[str], xid: int) -> Probe:
+    """Ask for the values of arrays that depend on who asks, and not on a row.
+
+    It tells the snapshot, and of each array its elements' type and the array as text.
+    """
+    columns = ", ".join(f"{array} as a{i}" for i, array in enumerate(arrays))
+    told = ", ".join(
+        "(select t.typelem::pg_catalog.text from pg_catalog.pg_type t"
+        f" where t.oid OPERATOR(pg_catalog.=) pg_catalog.pg_typeof(parts.a{i})),"
+        f" case when parts.a{i} is not null then pg_catalog.format('%s', parts.a{i}) end"
+        for i in range(len(arrays))
+    )
+    query = (
+        f"select {_VISIBLE.format(number=1)},"
+        f" pg_catalog.pg_current_snapshot()::pg_catalog.text, {told}"
+        f" from (select {columns} offset 0) parts"
+    )
+    return Probe(Statement(query, (b"%d" % xid,)), tells=True)
 
 
 def unaltered(probe: Probe, table: Table, names: Sequence[str], xid: int) -> Probe:

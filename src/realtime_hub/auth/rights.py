@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+import re
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,6 +12,7 @@ import psycopg
 
 from realtime_hub.auth.expressions import Functions
 from realtime_hub.auth.policies import Policy
+from realtime_hub.auth.reads import Reads, read_reads
 from realtime_hub.auth.supabase import RESULTS, is_known
 from realtime_hub.changes import Table
 from realtime_hub.errors import DatabaseUnreachableError, RoleForbiddenError, UnknownRoleError
@@ -44,6 +46,8 @@ where r.rolname = any(%(roles)s)
 # search path is empty, so names are deparsed with their schema.
 _POLICIES: Final = """
 select pol.polname, pol.polpermissive, pg_catalog.pg_get_expr(pol.polqual, pol.polrelid),
+       (select pg_catalog.quote_ident(c.relname) from pg_catalog.pg_class c
+        where c.oid = pol.polrelid),
        array(
          select r.rolname::text from pg_catalog.pg_roles r
          where r.rolname = any(%(roles)s) and exists (
@@ -93,12 +97,21 @@ select pg_catalog.md5(pg_catalog.concat_ws(';',
      from pg_catalog.pg_namespace n where n.nspname !~ '^pg_(toast_)?temp_'),
   (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', p.oid, p.xmin), ',' order by p.oid)
      from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-     where n.nspname = 'auth' and p.proname = any(%(functions)s)),
+     where n.nspname = 'auth' and p.proname = any(%(functions)s)
+        or %(kept)s and n.nspname <> 'pg_catalog'),
   (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', c.oid, c.xmin), ',' order by c.oid)
      from pg_catalog.pg_class c where c.oid = any(%(tables)s)),
   (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', pol.oid, pol.xmin,
             pg_catalog.pg_get_expr(pol.polqual, pol.polrelid)), ',' order by pol.oid)
-     from pg_catalog.pg_policy pol where pol.polrelid = any(%(tables)s))
+     from pg_catalog.pg_policy pol where pol.polrelid = any(%(tables)s)),
+  (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attrelid, a.attnum, a.attacl), ','
+            order by a.attrelid, a.attnum)
+     from pg_catalog.pg_attribute a
+     where %(kept)s and a.attrelid = any(%(tables)s) and a.attacl is not null),
+  (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', t.pubname, t.schemaname, t.tablename,
+            t.rowfilter, p.xmin), ',' order by t.pubname, t.schemaname, t.tablename)
+     from pg_catalog.pg_publication_tables t
+     join pg_catalog.pg_publication p on p.pubname = t.pubname where %(kept)s)
 ))
 """
 
@@ -116,11 +129,13 @@ class RoleFacts:
 @dataclass(frozen=True, slots=True, eq=False)
 class TableFacts:
     """A table as the catalog has it at one moment. columns: the names of all that it has,
-    published or not, in order. roles: those asked for that exist."""
+    published or not, in order. roles: those asked for that exist. reads: what the policies read
+    beside the row; None if that is nothing, or is not certain."""
 
     columns: tuple[str, ...] = ()
     policies: tuple[Policy, ...] = ()
     roles: Mapping[str, RoleFacts] = field(default_factory=dict)
+    reads: Reads | None = None
 
     def rights(self, table: Table, role: str) -> Rights:
         facts = self.roles.get(role)
@@ -130,8 +145,10 @@ class TableFacts:
         return Rights(columns, judged=facts.judged, reachable=facts.reachable)
 
 
-async def read_facts(pool: Pool, oid: int, roles: Collection[str]) -> TableFacts:
-    """The facts of a table, read together.
+async def read_facts(
+    pool: Pool, oid: int, roles: Collection[str], publications: Collection[str] = ()
+) -> TableFacts:
+    """The facts of a table, read together. publications: those that the stream is read with.
 
     Raises:
         DatabaseUnreachableError: no connection, or no answer.
@@ -143,15 +160,36 @@ async def read_facts(pool: Pool, oid: int, roles: Collection[str]) -> TableFacts
         columns = await _all(conn, _COLUMNS, given)
         policies = await _all(conn, _POLICIES, given)
         functions = await _all(conn, _FUNCTIONS, given)
+        texts = _beside_the_row([(text, relation) for _, _, text, relation, _ in policies])
+        reads = await read_reads(conn, texts, publications) if texts else None
     known = _known_functions(functions)
     return TableFacts(
         tuple(name for (name,) in columns),
-        tuple(Policy(name, p, text, frozenset(to)) for name, p, text, to in policies),
+        tuple(Policy(name, p, text, frozenset(to)) for name, p, text, _, to in policies),
         {
             role: RoleFacts(usage, judged, frozenset(readable), known.get(role, Functions()))
             for role, usage, judged, readable in rights
         },
+        reads,
     )
+
+
+def _beside_the_row(policies: Sequence[tuple[str, str]]) -> list[str]:
+    """The texts of policies without the row's own columns; none where nothing else is read."""
+    texts = []
+    for text, relation in policies:
+        own = re.escape(relation)
+        texts.append(re.sub(rf"(?<![\w$\".]){own}\.", "", text))
+    return texts if any(_reads_more(text) for text in texts) else []
+
+
+def _reads_more(text: str) -> bool:
+    rest = _KNOWN_CALL.sub("", text)
+    return " FROM " in rest or _OWN_CALL.search(rest) is not None
+
+
+_KNOWN_CALL: Final = re.compile(r"\bauth\.(?:uid|role|jwt)\(\)")
+_OWN_CALL: Final = re.compile(r'[\w$"]\.[\w$"]+\(')
 
 
 def _known_functions(rows: list[Any]) -> dict[str, Functions]:
@@ -180,13 +218,15 @@ async def check_role(pool: Pool, role: str) -> None:
         raise RoleForbiddenError(f'role "{role}" is a superuser; use service_role to see all rows')
 
 
-async def read_fingerprint(pool: Pool, tables: Collection[int]) -> str:
+async def read_fingerprint(pool: Pool, tables: Collection[int], *, kept: bool = False) -> str:
     """A text that changes with memberships, roles, schemas, functions and these tables' rules.
+
+    kept: also with all that kept answers depend on.
 
     Raises:
         DatabaseUnreachableError: no connection, or no answer.
     """
-    given = {"tables": list(tables), "functions": list(RESULTS)}
+    given = {"tables": list(tables), "functions": list(RESULTS), "kept": kept}
     async with _asking(pool) as conn:
         ((text,),) = await _all(conn, _FINGERPRINT, given)
     return str(text)

@@ -25,7 +25,7 @@ _PLAIN_NAMES: Final = (
     "regexp_replace replace reverse right round rtrim split_part starts_with string_to_array "
     "strpos substr substring to_char to_jsonb transaction_timestamp trim unnest upper"
 )
-_PLAIN: Final = frozenset(_PLAIN_NAMES.split())
+PLAIN: Final = frozenset(_PLAIN_NAMES.split())
 
 
 def names_read(expression: str, table: str) -> frozenset[str] | None:
@@ -36,7 +36,7 @@ def names_read(expression: str, table: str) -> frozenset[str] | None:
     except Uncertain:
         return None
     names: set[str] = set()
-    for node in _walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.ColumnRef):
             last: Any = (node.fields or ())[-1]
             if not isinstance(last, ast.String) or last.sval == table:
@@ -66,7 +66,7 @@ def qualified(expression: str) -> str | None:
     """
     try:
         tree = parse(expression)
-        edits = sorted(filter(None, map(_bare_name, _walk(tree))), reverse=True)
+        edits = sorted(filter(None, map(_bare_name, walk(tree))), reverse=True)
         text = expression
         for place, name, full in edits:
             found = next((n for n in (name, f'"{name}"') if text.startswith(n, place)), None)
@@ -99,7 +99,7 @@ _WITH_OPERATOR: Final = (
 
 
 def _shape(tree: Any) -> list[type]:
-    return [type(node) for node in _walk(tree) if not isinstance(node, ast.String)]
+    return [type(node) for node in walk(tree) if not isinstance(node, ast.String)]
 
 
 def _claims(node: Any, compiler: Compiler) -> frozenset[str]:
@@ -110,7 +110,7 @@ def _claims(node: Any, compiler: Compiler) -> frozenset[str]:
     if _may_read_anything(node):
         return ALL_CLAIMS
     found = frozenset[str]()
-    for child in _children(node):
+    for child in children(node):
         found |= _claims(child, compiler)
     return found
 
@@ -118,7 +118,7 @@ def _claims(node: Any, compiler: Compiler) -> frozenset[str]:
 def _may_read_anything(node: Any) -> bool:
     if isinstance(node, ast.FuncCall):
         names = [getattr(part, "sval", "") for part in node.funcname or ()]
-        return len(names) != 1 or names[0] not in _PLAIN
+        return len(names) != 1 or names[0] not in PLAIN
     if isinstance(node, ast.A_Expr):
         return len(node.name or ()) != 1
     if isinstance(node, ast.TypeName):
@@ -127,15 +127,15 @@ def _may_read_anything(node: Any) -> bool:
     return isinstance(node, ast.RangeVar | ast.XmlExpr | ast.XmlSerialize)
 
 
-def _walk(node: Any) -> Iterator[ast.Node]:
+def walk(node: Any) -> Iterator[ast.Node]:
     waiting = [node]
     while waiting:
         item = waiting.pop()
         yield item
-        waiting.extend(_children(item))
+        waiting.extend(children(item))
 
 
-def _children(node: ast.Node) -> Iterator[ast.Node]:
+def children(node: ast.Node) -> Iterator[ast.Node]:
     waiting = [getattr(node, name) for name in node]
     while waiting:
         item = waiting.pop()

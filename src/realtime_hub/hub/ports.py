@@ -219,6 +219,12 @@ class Authorizer(Protocol):
         Raises DatabaseUnreachableError, and is then tried again: rows wait.
         """
 
+    def follow(self, batch: Batch) -> None:
+        """Take note of what the stream brings: of every batch, before any of it is judged.
+
+        Never blocks.
+        """
+
     async def admit(self, identity: Identity, table: Table) -> Rights:
         """Prepare for a listener, and say what its role may see.
 

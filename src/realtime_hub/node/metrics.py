@@ -51,6 +51,7 @@ _HELP: Final = {
     "channel_policies_asked": "Questions to the policies of private channels",
     "rooms": "Topics with members",
     "policies_compiled": "Verdicts given by compiled policies",
+    "policies_kept": "Verdicts with an answer of PostgreSQL's that was kept",
     "policies_asked": "Policies asked of PostgreSQL",
     "policies_raised": "Asked policies that ended with an error or took too long",
     "unchecked_deletes": "Keys of deleted rows given without a check (deletes = compatible)",

@@ -92,6 +92,7 @@ class Pipeline:
         kept = self._without_messages(fresh)
         for table in self._changed_tables(kept):
             await prepare(self._authorizer, table)
+        self._authorizer.follow(fresh)
         # Without an await from here on: what stands in the log has been dispatched, so who
         # has read up to its head and is registered in that moment misses and repeats nothing.
         self._log.append(kept)
