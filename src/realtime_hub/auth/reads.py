@@ -36,7 +36,8 @@ _NAME: Final = re.compile(r'"((?:[^"]|"")+)"(\s*\()?|([^\W\d][\w$]*)(\s*\()?')
 # Reading the clock, dynamic SQL, chance, rows by their place, rules of comparison of one's own.
 _REFUSED_NAMES: Final = (
     "execute tablesample now today tomorrow yesterday current_date current_time current_timestamp "
-    "localtime localtimestamp collate ctid xmin xmax cmin cmax information_schema"
+    "localtime localtimestamp collate ctid xmin xmax cmin cmax information_schema regclass regrole "
+    "regproc regprocedure regtype regnamespace regoper"
 )
 _REFUSED: Final = frozenset(_REFUSED_NAMES.split())
 _STABLE_NAMES: Final = (
