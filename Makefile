@@ -27,6 +27,7 @@ bench: $(VENV)/.dev ## measure; figures are ratios, see bench/README.md (takes a
 	$(RUN)/python -m bench.fanout
 	$(RUN)/python -m bench.broadcast
 	$(RUN)/python -m bench.latency
+	$(RUN)/python -m bench.authorization
 	$(RUN)/python -m bench.dispatch
 
 conformance: $(VENV)/.dev ## compare with what Supabase's own functions answered; prints a table
