@@ -186,3 +186,14 @@ def test_the_state_holds_the_own_coordination_alone(running: Demo, tokens: dict[
     with psycopg.connect(running.dsn) as connection:
         rows = connection.execute("select id from prospectos where coordinacion_id = 1").fetchall()
     assert {prospect["id"] for prospect in state["prospects"]} <= {row[0] for row in rows}
+
+
+def test_what_is_the_gateways_is_handed_on_as_it_comes(running: Demo) -> None:
+    events = f"{running.url}/realtime/v1/sse?table=llamadas_ventas&apikey={running.token(AGENT)}"
+    with urllib.request.urlopen(events, timeout=30) as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        assert answer.readline() == b"event: ready\n"
+    status, said = ask(running, "/realtime/v1/websocket?apikey=x", headers={"Upgrade": "websocket"})
+    assert status in (400, 401)
+    assert "error" in said
+    assert running.get("/console")[0]["Content-Type"].startswith("text/html")

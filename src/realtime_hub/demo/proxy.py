@@ -14,13 +14,27 @@ from aiohttp import web
 from realtime_hub.demo.gateway import StoppableGateway
 
 _SOCKETS: Final = ("/realtime/v1/websocket", "/socket/websocket")
-_PLAIN: Final = ("/metrics", "/healthz", "/readyz", "/realtime/v1/api/{rest:.*}", "/api/{rest:.*}")
 _MAX_FRAME: Final = 8 * 1024 * 1024
-_PASSED_ON: Final = ("apikey", "Authorization", "Content-Type", "Origin", "x-api-key")
+_PASSED_ON: Final = (
+    "Accept",
+    "apikey",
+    "Authorization",
+    "Content-Type",
+    "Last-Event-ID",
+    "Origin",
+    "x-api-key",
+)
+_HANDED_BACK: Final = ("Content-Type", "Location", "WWW-Authenticate")
+_NO_END: Final = aiohttp.ClientTimeout(total=None)  # a stream of events ends with its reader
+_UNSENDABLE: Final = (1005, 1006, 1015)
+"""What a connection that ended without a close frame is given, and no frame may carry."""
 
 
 class Proxy:
-    """Routes to the gateway; `close` when the server has stopped."""
+    """Routes to the gateway, which come last: what nobody else serves is asked there.
+
+    `close` when the server has stopped.
+    """
 
     def __init__(self, gateway: StoppableGateway) -> None:
         self._gateway = gateway
@@ -29,7 +43,7 @@ class Proxy:
     def routes(self) -> list[web.AbstractRouteDef]:
         return [
             *(web.get(path, self._socket) for path in _SOCKETS),
-            *(web.route("*", path, self._plain) for path in _PLAIN),
+            web.route("*", "/{rest:.*}", self._plain),
         ]
 
     async def close(self) -> None:
@@ -45,15 +59,19 @@ class Proxy:
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
         return f"http://127.0.0.1:{self._gateway.port}{request.rel_url}", headers
 
-    async def _plain(self, request: web.Request) -> web.Response:
+    async def _plain(self, request: web.Request) -> web.StreamResponse:
         url, headers = self._target(request)
-        body = await request.read()
+        body = request.content if request.can_read_body else None
         try:
             async with self._client().request(
-                request.method, url, headers=headers, data=body
+                request.method,
+                url,
+                headers=headers,
+                data=body,
+                timeout=_NO_END,
+                allow_redirects=False,
             ) as answer:
-                kind = {"Content-Type": answer.headers.get("Content-Type", "text/plain")}
-                return web.Response(status=answer.status, body=await answer.read(), headers=kind)
+                return await _stream(answer, request)
         except aiohttp.ClientError:
             return _away()
 
@@ -82,9 +100,8 @@ class Proxy:
                 for way in ways:
                     way.cancel()
                 await asyncio.gather(*ways, return_exceptions=True)
-                # An end without a close frame has 1006, which no frame may carry.
                 code = upstream.close_code
-                await client.close(code=code if code not in (None, 1006) else 1001)
+                await client.close(code=1001 if code is None or code in _UNSENDABLE else code)
             return client
 
 
@@ -104,6 +121,15 @@ async def _pump(source: _End, target: _End) -> None:
                 await target.pong(message.data)
             case _:
                 return
+
+
+async def _stream(answer: aiohttp.ClientResponse, request: web.Request) -> web.StreamResponse:
+    headers = {name: answer.headers[name] for name in _HANDED_BACK if name in answer.headers}
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    await response.prepare(request)
+    async for chunk in answer.content.iter_any():
+        await response.write(chunk)
+    return response
 
 
 def _away() -> web.Response:
