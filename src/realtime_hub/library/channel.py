@@ -204,7 +204,7 @@ class TableChannel:
         elif self._unserved:
             await self._replace(live)
         elif self._too_wide:
-            if not await self._woken(self._host.timing.linger):
+            if not await self._woken(max(self._host.timing.linger, self._churning())):
                 self._too_wide = False
                 if self._plan() != live.plan:
                     await self._replace(live)
@@ -227,9 +227,14 @@ class TableChannel:
             [listener.need for listener in self.audience],
             shape=self.audience.shape,
             selective=self._host.upstream.selective,
-            broad=len(self._replans) == _CHURN
-            and self._replans[0] > asyncio.get_running_loop().time() - _CHURN_SECONDS,
+            broad=self._churning() > 0,
         )
+
+    def _churning(self) -> float:
+        """For how many seconds filters are still left out, since they changed too often."""
+        if len(self._replans) < _CHURN:
+            return 0.0
+        return self._replans[0] + _CHURN_SECONDS - asyncio.get_running_loop().time()
 
     def _covers(self, bindings: Plan, listener: Listener) -> bool:
         return covers(bindings, listener.need, self.audience.shape)
@@ -287,6 +292,7 @@ class TableChannel:
         """Open a channel with the bindings that are needed now, then close the old one."""
         await asyncio.sleep(self._host.timing.settle)
         self._replans.append(asyncio.get_running_loop().time())
+        self._too_wide = self._churning() > 0
         # From the moment of asking: from then on either channel may be the first to bring a change.
         overlap = self._overlaps.begin(old.generation, self._generation + 1)
         try:

@@ -389,7 +389,8 @@ class _Channel:
 
 def _explained(error: SourceError) -> SourceError:
     """libpq has no SQLSTATE for a refused connection, only the server's words."""
-    if "WAL sender" in str(error) and "REPLICATION" in str(error):
+    said = str(error).lower()
+    if "replication" in said and ("wal sender" in said or "walsender" in said):
         return NotFitError(
             "the role may not read a replication slot", "Run `alter role <name> with replication`"
         )
