@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test check faults bench conformance install lock web clean
+.PHONY: demo test check faults bench conformance install lock web docs clean
 
 demo: install ## start a database, a gateway and a call centre's load, and say what to open
 	$(RUN)/realtime-hub demo
@@ -40,6 +40,10 @@ lock: $(VENV)/.dev ## pin all dependencies anew
 
 web: ## build the demo's page from web/ and clients/js; needs Node, using it does not
 	cd web && npm ci --ignore-scripts --no-audit --no-fund && npm run build
+
+docs: $(VENV)/.dev ## build the documentation into .cache/site
+	$(RUN)/python -m tests.docs.pages
+	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --quiet
 
 clean: ## remove what was installed and made
 	rm -rf $(VENV) .cache bench/out

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from realtime_hub import __version__
-from realtime_hub.cli import audit, database, demo, explain, report, slim, tail
+from realtime_hub.cli import audit, database, demo, explain, report, slim, tail, top
 from realtime_hub.cli.running import run
 from realtime_hub.errors import RealtimeHubError, SettingsError, SourceError
 
@@ -117,6 +117,7 @@ def token(
 
 demo.register(app)
 tail.register(app)
+top.register(app)
 database.register(app)
 explain.register(app)
 audit.register(app)

@@ -7,7 +7,6 @@ page, terminal and dashboard can't disagree.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -56,13 +55,12 @@ def explanations(registry: CollectorRegistry) -> Json:
                 "sample": _sample_of(family),
             }
             for family in registry.collect()
-            if family.samples
         ]
     }
 
 
 def _sample_of(family: Metric) -> str:
-    return f"{family.name}_count" if family.type == "histogram" else family.samples[0].name
+    return family.name + {"histogram": "_count", "counter": "_total"}.get(family.type, "")
 
 
 def channels(census: Census) -> Json:
@@ -113,21 +111,3 @@ def _connection(report: ConnectionReport) -> Json:
         "channels": len(report.channels),
         "queued_bytes": report.queued_bytes,
     }
-
-
-def quantile(buckets: Iterable[tuple[float, float]], q: float) -> float | None:
-    """What PromQL's `histogram_quantile` says of cumulative buckets (upper bound, count).
-
-    None without observations. Beyond the last finite bound it is that bound.
-    """
-    ordered = sorted(buckets)
-    if not ordered or ordered[-1][1] <= 0:
-        return None
-    rank, below, floor = q * ordered[-1][1], 0.0, 0.0
-    for bound, count in ordered:
-        if count >= rank and count > below:
-            if bound == float("inf"):
-                return floor
-            return floor + (bound - floor) * (rank - below) / (count - below)
-        below, floor = count, bound if bound != float("inf") else floor
-    return floor

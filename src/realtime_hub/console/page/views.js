@@ -19,7 +19,7 @@ class Board {
   figures(...given) {
     const cards = given.map(([title, metric, format, read, tone]) => {
       const value = el('dd')
-      const card = el('div', { class: 'panel figure' }, el('dt', {}, title), value, metricLink(metric))
+      const card = el('div', { class: 'panel figure' }, el('dt', {}, title), value, el('dd', { class: 'source' }, metricLink(metric)))
       this.#figures.push({ card, value, metric, format, read, tone })
       return card
     })
@@ -141,7 +141,7 @@ export function listeners(root, history, ask) {
   )
   async function read() {
     const census = await ask('channels')
-    duplicates.textContent = `${joined(count(census.users_total))} users; ${joined(count(census.duplicates))} bindings are duplicates: the same connection asks for the same changes twice`
+    duplicates.textContent = `${joined(count(census.users_total))} users; duplicate bindings, which ask for what the same connection gets already: ${joined(count(census.duplicates))}`
     keepScroll(users, table([['User', 'wrap'], ['Role'], ['Connections', 'num'], ['Channels', 'num'], ['Tables', 'wrap'], ['Duplicates', 'num']], census.users.map(userRow), 'Nobody is connected.'))
     keepScroll(topics, table([['Topic', 'wrap'], [''], ['Channels', 'num']], census.topics.map((topic) => [topic.topic, topic.private ? 'private' : '', joined(count(topic.channels))]), 'No topic is joined.'))
     keepScroll(depths, table([['Bytes waiting'], ['Connections', 'num']], census.depths.map(depthRow), ''))
@@ -297,7 +297,7 @@ export function metrics(root, history, ask, chosen) {
     })
     body.replaceChildren(table([['Metric', 'wrap'], ['Type'], ['What it says', 'wrap'], ['Now', 'num']], rows, ''))
     show()
-    const target = chosen && document.getElementById(`metrics/${chosen}`)
+    const target = chosen ? document.getElementById(`metrics/${chosen}`) : null
     target?.closest('tr').classList.add('here')
     target?.scrollIntoView({ block: 'center' })
     target?.focus({ preventScroll: true })

@@ -8,7 +8,7 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_hub.console.readings import quantile
+from realtime_hub.console.figures import quantile
 
 BOUNDS = (0.01, 0.1, 1.0, 10.0, float("inf"))
 
