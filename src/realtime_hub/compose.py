@@ -17,6 +17,7 @@ from realtime_hub.auth.authorizer import PostgresAuthorizer
 from realtime_hub.auth.channels import ChannelAuthorizer
 from realtime_hub.auth.tokens import TokenVerifier
 from realtime_hub.bus.local import LocalBus
+from realtime_hub.console.auditing import audit
 from realtime_hub.console.routes import Console, Sources
 from realtime_hub.errors import ChangeLogInUseError
 from realtime_hub.gateway.census import Census
@@ -40,7 +41,6 @@ from realtime_hub.node.replay import Replayer
 from realtime_hub.node.snapshots import Recent, Snapshotter
 from realtime_hub.node.stream import Stream
 from realtime_hub.node.supervisor import Supervisor
-from realtime_hub.ops import doctor
 from realtime_hub.postgres.catalog import PostgresCatalog
 from realtime_hub.postgres.filters import PostgresFilterOracle
 from realtime_hub.postgres.messages import MessageTable
@@ -292,17 +292,8 @@ class Service:
     async def _audit(self) -> list[dict[str, Any]]:
         settings = self._settings
         dsn = settings.database_url.get_secret_value()
-        checks = await doctor.examine(dsn, settings.publication, settings.slot)
-        return [
-            {
-                "level": check.status.value,
-                "rule": check.name,
-                "text": check.text,
-                "remedy": check.remedy,
-            }
-            for check in checks
-            if check.status is not doctor.Status.OK
-        ]
+        listeners = self._registry.listeners_by_table()
+        return await audit(dsn, settings.publication, settings.slot, listeners)
 
     def _make_rooms(self, limits: GatewaySettings) -> RoomServices:
         settings = self._settings

@@ -151,7 +151,10 @@ async def test_a_wrong_token_is_refused_and_a_right_one_is_forgotten_at_log_out(
         assert shown.complaints == []
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    "dark",
+    [pytest.param(False, id="light"), pytest.param(True, id="dark", marks=pytest.mark.slow)],
+)
 async def test_axe_finds_nothing_serious(stand: Stand, dark: bool) -> None:
     axe = _axe()
     async with loaded(stand), window(stand.url, dark=dark) as shown:

@@ -265,7 +265,7 @@ export function audit(root, _, ask) {
       const rows = findings.map((each) => [
         el('span', { class: 'tag', 'data-level': each.level }, each.level),
         el('b', {}, each.rule),
-        el('div', {}, each.text, each.remedy ? el('pre', {}, each.remedy) : ''),
+        el('div', {}, each.text, each.detail ? el('p', { class: 'hint' }, each.detail) : '', each.remedy ? el('pre', {}, each.remedy) : ''),
       ])
       body.replaceChildren(table([['Level'], ['Rule', 'wrap'], ['Finding', 'wrap']], rows, 'Nothing was found.'))
     } catch (error) {
