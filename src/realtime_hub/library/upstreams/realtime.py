@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ try:
 
     from realtime_hub.library.upstreams.failures import connection_error, failure
     from realtime_hub.library.upstreams.rooms import ClientRoom, join_room
+    from realtime_hub.library.upstreams.tapped import TappedClient
 except ImportError:
     raise MissingExtraError("realtime", "supabase") from None
 
@@ -66,7 +67,7 @@ class RealtimeUpstream:
         self._url = url.rstrip("/")
         self._api_key = api_key
         self._token = token
-        self._client: _TappedClient | None = None
+        self._client: TappedClient | None = None
         self._channels: set[_Channel] = set()
         self._rooms: set[ClientRoom] = set()
         self._opening = 0
@@ -130,13 +131,13 @@ class RealtimeUpstream:
             if not (self._channels or self._rooms or self._opening):
                 await self._disconnect()
 
-    async def _connected(self) -> _TappedClient:
+    async def _connected(self) -> TappedClient:
         async with self._lock:
             client = self._client
             if client is not None and client.is_connected and client.reading:
                 return client
             await self._disconnect()
-            client = _TappedClient(self._url, self._api_key, self)
+            client = TappedClient(self._url, self._api_key, self)
             if self._token is not None:
                 await client.set_auth(self._token)
             try:
@@ -336,9 +337,9 @@ class _Channel:
 
     def _raw(self) -> dict[str, Any] | None:
         """The payload of the message that is being handled, as it came."""
-        if not isinstance(self.client, _TappedClient):
+        if not isinstance(self.client, TappedClient):
             return None
-        payload: dict[str, Any] = orjson.loads(self.client.message)["payload"]
+        payload: dict[str, Any] | None = orjson.loads(self.client.message).get("payload")
         return payload
 
 
@@ -390,45 +391,3 @@ class _Binding(PostgresChangesCallback):
     def binding_filter(self) -> dict[str, Any]:
         asked = super().binding_filter
         return asked if self._since is None else {**asked, "since": self._since}
-
-
-class _TappedClient(AsyncRealtimeClient):
-    """Keeps the text of the message that is being handled, and reads on when there is room."""
-
-    def __init__(self, url: str, api_key: str | None, owner: RealtimeUpstream) -> None:
-        super().__init__(url, api_key, auto_reconnect=False)
-        self.message: str | bytes = b"{}"
-        self.reading = True
-        self._owner = owner
-
-    async def room(self) -> None:
-        await self._owner.room()
-
-    async def _listen(self) -> None:
-        if self._ws_connection is not None:
-            tap: Any = _Tap(self._ws_connection, self)
-            self._ws_connection = tap
-        try:
-            await super()._listen()
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody would see it
-            log.warning("reading_failed", error=repr(error))
-        finally:
-            self.reading = False
-            self._owner.ended(self)
-
-
-class _Tap:
-    """A connection that tells the client's texts before the client reads them."""
-
-    def __init__(self, connection: Any, client: _TappedClient) -> None:
-        self._connection = connection
-        self._client = client
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    async def __aiter__(self) -> AsyncIterator[str | bytes]:
-        async for text in self._connection:
-            await self._client.room()
-            self._client.message = text
-            yield text
