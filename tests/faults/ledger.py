@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
+import aiohttp
 import psycopg
 
-from tests.support.client import Channel
+from tests.support.client import Channel, Frame, RealtimeClient
 from tests.support.gateway import PUBLICATION, Gateway
 from tests.support.postgres import Server
 
@@ -71,6 +73,73 @@ def received(channel: Channel) -> list[int]:
 
 def gaps(channel: Channel) -> list[dict[str, Any]]:
     return [system["gap"] for system in channel.systems if "gap" in system]
+
+
+class Follower:
+    """A client that keeps its cursor, and comes back with it until it is stopped."""
+
+    def __init__(self, gateway: Gateway, token: str) -> None:
+        self.numbers: list[int] = []
+        self.gaps: list[dict[str, Any]] = []
+        self.cursor: str | None = None
+        self.joined = False
+        self._gateway = gateway
+        self._token = token
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Follow, also again after a `stop`."""
+        self._task = asyncio.create_task(self._run())
+
+    async def until(self, fact: Callable[[], bool], timeout: float = 90.0) -> None:
+        async with asyncio.timeout(timeout):
+            while not fact():
+                if self._task.done():
+                    await self._task
+                await asyncio.sleep(0.05)
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(aiohttp.ClientError, AssertionError, ConnectionError):
+                await self._follow()
+            await asyncio.sleep(0.1)
+
+    async def _follow(self) -> None:
+        client = await RealtimeClient.connect(self._gateway.url, self._token)
+        taken = 0
+        try:
+            since = {} if self.cursor is None else {"since": self.cursor}
+            self.joined = (await client.join("follower", [watch(**since)])).joined
+            while not client.closed:
+                for frame in client.frames[taken:]:
+                    self._take(frame)
+                taken = len(client.frames)
+                await asyncio.sleep(0.02)
+            for frame in client.frames[taken:]:
+                self._take(frame)
+        finally:
+            await client.vanish()
+
+    def _take(self, frame: Frame) -> None:
+        if frame.event == "postgres_changes":
+            self.cursor = frame.payload["cursor"]
+            self.numbers.append(frame.payload["data"]["record"]["id"])
+        elif "gap" in (frame.payload or {}):
+            self.gaps.append(frame.payload["gap"])
+            self.cursor = frame.payload["gap"]["to"] or self.cursor
+
+
+@asynccontextmanager
+async def following(gateway: Gateway, token: str) -> AsyncIterator[Follower]:
+    follower = Follower(gateway, token)
+    try:
+        yield follower
+    finally:
+        await follower.stop()
 
 
 def cursor(channel: Channel) -> str:

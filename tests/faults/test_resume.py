@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
 
-from tests.faults.ledger import Ledger, cursor, gaps, keeping, received, served, watch
+from tests.faults.ledger import Ledger, cursor, gaps, received, served, watch
 from tests.support.client import Channel, RealtimeClient
 from tests.support.gateway import Gateway
-from tests.support.postgres import Server
 from tests.support.tokens import make_token
 
 pytestmark = pytest.mark.postgres
 
 ANON = make_token("anon")
 NAME = "5d1f6b3e-resume-test"
-
-
-@pytest.fixture
-def ledger(postgres: Server) -> Iterator[Ledger]:
-    with keeping(postgres) as made:
-        yield made
 
 
 @asynccontextmanager

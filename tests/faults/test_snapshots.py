@@ -5,26 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Iterator
 
 import psycopg
 import pytest
 
-from tests.faults.ledger import TABLE, Ledger, gaps, keeping, received, served, watch
+from tests.faults.ledger import TABLE, Ledger, gaps, received, served, watch
 from tests.support.client import Channel, RealtimeClient
 from tests.support.gateway import Gateway
-from tests.support.postgres import Server
 from tests.support.tokens import make_token
 
 pytestmark = pytest.mark.postgres
 
 ANON = make_token("anon")
-
-
-@pytest.fixture
-def ledger(postgres: Server) -> Iterator[Ledger]:
-    with keeping(postgres) as made:
-        yield made
 
 
 async def come(gateway: Gateway, **options: str) -> RealtimeClient:

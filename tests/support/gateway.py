@@ -30,7 +30,10 @@ def free_port() -> int:
 
 
 class Gateway:
-    """One gateway process on 127.0.0.1; usable as a context manager."""
+    """One gateway process on 127.0.0.1; usable as a context manager.
+
+    program: the module to run, which may be changed between an end and a start.
+    """
 
     def __init__(
         self,
@@ -42,10 +45,11 @@ class Gateway:
         port: int | None = None,
         arguments: tuple[str, ...] = (),
         environment: dict[str, str] | None = None,
+        program: str = "realtime_hub",
     ) -> None:
         self.port = free_port() if port is None else port
-        self._command = [
-            *(sys.executable, "-m", "realtime_hub", "serve"),
+        self.program = program
+        self._arguments = [
             *("--database-url", database_url, "--jwt-secret", secret),
             *("--publication", publication, "--slot", slot or f"hub_{self.port}"),
             *("--host", "127.0.0.1", "--port", str(self.port), "--log", "changes.sqlite"),
@@ -65,6 +69,11 @@ class Gateway:
         return Path(self._directory.name) / "gateway.log"
 
     @property
+    def kept_path(self) -> Path:
+        """The log of changes, if no argument says otherwise."""
+        return Path(self._directory.name) / "changes.sqlite"
+
+    @property
     def log(self) -> str:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
@@ -79,7 +88,7 @@ class Gateway:
         """Start the process, and wait until it says that it is ready."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command,
+                [sys.executable, "-m", self.program, "serve", *self._arguments],
                 cwd=self._directory.name,
                 env={**os.environ, **self._environment},
                 stdin=subprocess.DEVNULL,
