@@ -31,6 +31,7 @@ from realtime_hub.errors import (
     TokenMissingError,
 )
 from realtime_hub.gateway.census import ConnectionReport, channel_report
+from realtime_hub.gateway.entry import GAP_CURSOR
 from realtime_hub.gateway.limits import GatewaySettings
 from realtime_hub.gateway.metrics import GatewayMetrics
 from realtime_hub.gateway.outbox import Flusher, Outbox
@@ -46,7 +47,6 @@ from realtime_hub.wire.joins import RequestedBinding, parse_binding
 log = structlog.get_logger(__name__)
 
 PATH: Final = "/realtime/v1/sse"
-GAP_CURSOR: Final = "CursorUnreadable"
 _COMMENT_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 1.0
 _REPLAY_VERDICTS: Final = 1_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,6 @@ from aiohttp import WSMsgType, web
 
 from realtime_hub.errors import (
     ChannelPolicyError,
-    CursorError,
     DatabaseUnreachableError,
     FrameError,
     JoinError,
@@ -36,15 +35,15 @@ from realtime_hub.gateway.effects import (
     Track,
     Untrack,
 )
+from realtime_hub.gateway.entry import Entry
 from realtime_hub.gateway.limits import CloseCode, GatewaySettings
 from realtime_hub.gateway.metrics import GatewayMetrics
 from realtime_hub.gateway.outbox import Flusher, Outbox
-from realtime_hub.gateway.places import Places, later
+from realtime_hub.gateway.places import Places
 from realtime_hub.gateway.ports import Admission, TokenVerifier
 from realtime_hub.gateway.resume import ResumeBook
 from realtime_hub.gateway.seats import RoomServices, Seats
 from realtime_hub.gateway.session import Refusals, Session, State
-from realtime_hub.hub.listeners import Gap
 from realtime_hub.identity import Identity
 from realtime_hub.lsn import Position
 from realtime_hub.wire.broadcast import decode_push
@@ -57,7 +56,6 @@ log = structlog.get_logger(__name__)
 _LONGEST_TIMER: Final = 300.0
 """Seconds after which an expiry is looked at again, however far off it seemed: clocks jump."""
 
-GAP_CURSOR: Final = "CursorUnreadable"
 _CLOSE_LATER: Final = 0.5
 """Seconds in which a client that leaves a topic and joins it at once is not told of its end."""
 
@@ -116,6 +114,7 @@ class Connection:
         self.seats = Seats(services.rooms, version, self._outbox, end=self._shut_channel)
         self._channels: dict[str, RemoteChannel] = {}
         self._places = None if resume is None else Places(resume, services.resumes, self._replaced)
+        self._entry = Entry(services.membership, services.cursors, self._places)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._closing: asyncio.Task[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
@@ -165,14 +164,16 @@ class Connection:
             self._outbox.close()
             content = code.to_bytes(2, "big") + reason.encode()
             self._transport.write(websocket_frame(content, Opcode.CLOSE))
-            self._closing = self._loop.create_task(self._shut(code, self._given()))
+            self._closing = self._loop.create_task(
+                self._shut(code, self._entry.given(self._channels))
+            )
 
     def ping(self) -> None:
         """Have the client say what it has got; nothing happens if it can't resume."""
         if self._places is not None and self._closing is None:
             channels = self._channels.items()
             sent = {topic: c.given for topic, c in channels if c.given is not None}
-            frame = self._places.ping(self._given(), sent, self._loop.time())
+            frame = self._places.ping(self._entry.given(self._channels), sent, self._loop.time())
             if frame is not None:
                 self._outbox.put(frame)
 
@@ -312,7 +313,7 @@ class Connection:
         try:
             identity = await self._identify(effect.token)
             await self.seats.admit(effect.topic, identity, effect.request)
-            refusals = await self._admit(channel, identity, effect.request)
+            refusals = await self._entry.admit(channel, identity, effect.request)
         except (TokenError, JoinError) as error:
             metrics.joins[error.code] += 1
             self._conclude(session.join_refused(effect.topic, effect.attempt, error))
@@ -356,65 +357,6 @@ class Connection:
         elif identity.expires_at <= now:
             raise TokenExpiredError(int(now - identity.expires_at))
         return identity
-
-    async def _admit(
-        self, channel: RemoteChannel, identity: Identity, request: JoinRequest
-    ) -> Refusals:
-        membership, bindings = self._services.membership, hub_bindings(request)
-        if not bindings or channel.identity != identity:
-            # Nothing that was held for somebody else may follow this join's reply.
-            membership.leave(channel)
-            channel.forget_held()
-            channel.given = channel.overlap = None
-        channel.identity = identity
-        if not bindings:
-            return all_refusals(request, [])
-        starts, gap = self._starts(channel, identity, request)
-        snapshots = {b.id for b in request.bindings if b.snapshot}
-        outcomes = await membership.join(channel, bindings, starts, snapshots)
-        if gap is not None and not snapshots:
-            channel.announce(gap)
-        if self._places is not None:
-            begun = _earliest(starts)
-            if begun is None and snapshots:
-                self._places.begin_later(channel.topic)
-            else:
-                self._places.begin(channel.topic, begun or membership.here)
-        return all_refusals(request, outcomes)
-
-    def _starts(
-        self, channel: RemoteChannel, identity: Identity, request: JoinRequest
-    ) -> tuple[list[Position | None], Gap | None]:
-        """Where each binding goes on, and what is to be said if that is not known."""
-        place, gap = None, None
-        if self._places is not None:
-            place, gap = self._places.claim(channel.topic, identity)
-        given = later(self._services.membership.place_of(channel), channel.given)
-        starts: list[Position | None] = []
-        for binding in request.bindings:
-            if binding.refusal is not None:
-                continue
-            start = place
-            if binding.since is not None:
-                try:
-                    start = later(self._services.cursors.read(binding.since), place)
-                except CursorError as error:
-                    gap = Gap(GAP_CURSOR, str(error))
-            # A channel that is joined once more goes on: a client's first `since` comes again
-            # with each of its joins.
-            starts.append(None if given and start and start <= given else start)
-        return starts, gap
-
-    def _given(self) -> dict[str, Position]:
-        """Up to where each channel's changes have been queued."""
-        given = {}
-        for topic, channel in self._channels.items():
-            if not channel.holding:
-                place = later(self._services.membership.place_of(channel), channel.given)
-                told = channel.overlap is None or (place and place >= channel.overlap.over)
-                if place is not None and told:
-                    given[topic] = place
-        return given
 
     def _replaced(self) -> None:
         self.close(CloseCode.REPLACED, "A newer connection resumes in place of this one")
@@ -485,7 +427,3 @@ class Connection:
             self._leave(topic)
         for task in self._tasks.values():
             task.cancel()
-
-
-def _earliest(starts: Sequence[Position | None]) -> Position | None:
-    return min((start for start in starts if start is not None), default=None)
