@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from realtime_hub import __version__
-from realtime_hub.cli import audit, database, demo, explain, report, slim, tail, top
+from realtime_hub.cli import audit, database, demo, explain, report, slim, slots, tail, top
 from realtime_hub.cli.running import run
 from realtime_hub.errors import RealtimeHubError, SettingsError, SourceError
 
@@ -123,6 +123,7 @@ explain.register(app)
 audit.register(app)
 slim.register(app)
 report.register(app)
+slots.register(app)
 
 
 @app.command()
