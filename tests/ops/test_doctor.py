@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from realtime_hub.errors import DatabaseUnreachableError, SettingsError
+from realtime_hub.ops import doctor
 from realtime_hub.ops.doctor import Status, examine, judge
 from realtime_hub.ops.facts import DatabaseFacts, PublishedTable
 
@@ -68,8 +69,18 @@ def test_a_fit_database_has_no_problem():
         (server(wal_level="replica"), "wal_level", "failure", "alter system"),
         ({"may_replicate": False}, "replication", "failure", 'alter role "hub" replication'),
         ({"port": 6543}, "connection", "warning", "direct connection"),
-        ({"used_slots": 10}, "max_replication_slots", "failure", "max_replication_slots = 15"),
-        ({"used_senders": 10}, "max_wal_senders", "failure", "max_wal_senders = 15"),
+        ({"host": "aws-0-eu.pooler.supabase.com"}, "connection", "failure", "direct connection"),
+        ({"extensions": []}, "pg_stat_statements", "warning", "create extension"),
+        ({"clock_skew": -60.0}, "clock", "warning", "NTP"),
+        ({"hosted": True, "used_slots": 10}, "max_replication_slots", "failure", "postgres-config"),
+        (
+            {"hosted": True, **server(max_slot_wal_keep_size="-1")},
+            "max_slot_wal_keep_size",
+            "warning",
+            "postgres-config",
+        ),
+        ({"used_slots": 10}, "max_replication_slots", "failure", "max_replication_slots = '15'"),
+        ({"used_senders": 10}, "max_wal_senders", "failure", "max_wal_senders = '15'"),
         ({"slot": {**SLOT, "wal_status": "lost"}}, "slot", "failure", "pg_drop_replication_slot"),
         ({"slot": {**SLOT, "plugin": "wal2json"}}, "slot", "failure", "--slot"),
         ({"slot": {**SLOT, "database": "otra"}}, "slot", "failure", "--slot"),
@@ -96,6 +107,13 @@ def test_each_problem_is_found_with_its_fix(facts, name, status, fix):
     assert found[name].status == status
     assert fix in found[name].remedy
     assert set(found) == {name}
+
+
+async def test_a_start_hears_of_problems_and_is_not_stopped_by_them(database):
+    names = {c.name for c in await doctor.problems(database, "no_such", "realtime_hub")}
+    assert "publication" in names
+    assert await doctor.problems("postgresql://ana@127.0.0.1:1/db", "p", "s") == []
+    assert await doctor.problems("not a url", "p", "s") == []
 
 
 def test_failures_come_first():

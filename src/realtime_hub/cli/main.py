@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from realtime_hub import __version__
 from realtime_hub.cli import audit, database, demo, explain, report, slim, slots, tail, top
 from realtime_hub.cli.running import run
 from realtime_hub.errors import RealtimeHubError, SettingsError, SourceError
+
+if TYPE_CHECKING:
+    from realtime_hub.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -77,7 +80,6 @@ def serve(
     Example: `realtime-hub serve --database-url postgresql://... --jwt-secret ...`
     """
     from realtime_hub.cli.logs import configure_logs
-    from realtime_hub.compose import serve as run_service
     from realtime_hub.settings import Settings
 
     settings = Settings.load(
@@ -92,7 +94,21 @@ def serve(
         console_token=console_token,
     )
     configure_logs(settings.log_level, settings.log_format)
-    run(run_service(settings))
+    run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    """Say what the doctor finds, then serve."""
+    import structlog
+
+    from realtime_hub.compose import serve as run_service
+    from realtime_hub.ops.doctor import problems
+
+    log = structlog.get_logger(__name__)
+    dsn = settings.database_url.get_secret_value()
+    for check in await problems(dsn, settings.publication, settings.slot):
+        log.warning("doctor", check=check.name, problem=check.text, remedy=check.remedy)
+    await run_service(settings)
 
 
 @app.command()

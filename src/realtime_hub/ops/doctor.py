@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+import psycopg
+
+from realtime_hub.errors import RealtimeHubError
+from realtime_hub.ops.connection import MINIMUM_VERSION
 from realtime_hub.ops.facts import ROLES, DatabaseFacts, gather
 
-MINIMUM_VERSION: Final = 15
-"""Column lists and row filters of publications, and the catalog's view of them, came with 15."""
-
 _POOLER_PORT: Final = 6543
+_POOLER_HOST: Final = "pooler.supabase.com"
 _WANTED_DESCRIPTORS: Final = 4_096
+_MOST_SKEW: Final = 2.0
+_SERVE_SECONDS: Final = 5
 
 
 class Status(StrEnum):
@@ -45,6 +50,16 @@ async def examine(dsn: str, publication: str, slot: str) -> list[Check]:
     return judge(await gather(dsn, publication, slot), publication)
 
 
+async def problems(dsn: str, publication: str, slot: str) -> list[Check]:
+    """What is not well, for a server that starts; none where that can't be found out in time."""
+    try:
+        async with asyncio.timeout(_SERVE_SECONDS):
+            checks = await examine(dsn, publication, slot)
+    except (RealtimeHubError, TimeoutError, psycopg.Error):
+        return []  # whoever starts will meet the same, and say it
+    return [check for check in checks if check.status is not Status.OK]
+
+
 def judge(facts: DatabaseFacts, publication: str) -> list[Check]:
     """Apply every rule."""
     rules: Sequence[Rule] = (
@@ -57,6 +72,8 @@ def judge(facts: DatabaseFacts, publication: str) -> list[Check]:
         _kept_wal,
         _roles,
         _auth_functions,
+        _extensions,
+        _clock,
         _descriptors,
         lambda facts: _publication(facts, publication),
         _tables,
@@ -83,8 +100,8 @@ def _wal_level(facts: DatabaseFacts) -> Iterator[Check]:
     if level == "logical":
         yield Check("wal_level", Status.OK, "logical")
     else:
-        remedy = "alter system set wal_level = 'logical';  -- then restart PostgreSQL"
-        yield Check("wal_level", Status.FAILURE, f"{level}: changes can't be decoded", remedy)
+        text = f"{level}: changes can't be decoded"
+        yield Check("wal_level", Status.FAILURE, text, _set(facts, "wal_level", "logical"))
 
 
 def _replication_right(facts: DatabaseFacts) -> Iterator[Check]:
@@ -100,13 +117,15 @@ def _replication_right(facts: DatabaseFacts) -> Iterator[Check]:
 
 
 def _direct_connection(facts: DatabaseFacts) -> Iterator[Check]:
-    if facts.port == _POOLER_PORT:
-        yield Check(
-            "connection",
-            Status.WARNING,
-            f"port {_POOLER_PORT} is usually a transaction pooler, which can't replicate",
-            "use the direct connection, on Supabase db.<project>.supabase.co:5432",
-        )
+    direct = "use the direct connection, on Supabase db.<project>.supabase.co:5432"
+    if facts.host.endswith(_POOLER_HOST):
+        # In session mode too: Supavisor does not pass the replication protocol on.
+        text = f"{facts.host} is a pooler, which can't replicate"
+        remedy = f"{direct}; where there is no IPv6, with the project's IPv4 add-on"
+        yield Check("connection", Status.FAILURE, text, remedy)
+    elif facts.port == _POOLER_PORT:
+        text = f"port {_POOLER_PORT} is usually a transaction pooler, which can't replicate"
+        yield Check("connection", Status.WARNING, text, direct)
 
 
 def _free_places(facts: DatabaseFacts) -> Iterator[Check]:
@@ -118,8 +137,8 @@ def _free_places(facts: DatabaseFacts) -> Iterator[Check]:
         if used < limit or facts.slot is not None:
             yield Check(name, Status.OK, f"{used} of {limit} in use")
         else:
-            remedy = f"alter system set {name} = {limit + 5};  -- then restart PostgreSQL"
-            yield Check(name, Status.FAILURE, f"all {limit} are in use", remedy)
+            text = f"all {limit} are in use"
+            yield Check(name, Status.FAILURE, text, _set(facts, name, str(limit + 5)))
 
 
 def _slot(facts: DatabaseFacts) -> Iterator[Check]:
@@ -150,7 +169,7 @@ def _kept_wal(facts: DatabaseFacts) -> Iterator[Check]:
         "max_slot_wal_keep_size",
         Status.WARNING,
         "not set: a slot that nobody reads fills the disk",
-        "alter system set max_slot_wal_keep_size = '10GB'; select pg_reload_conf();",
+        _set(facts, "max_slot_wal_keep_size", "10GB", restart=False),
     )
 
 
@@ -179,6 +198,27 @@ def _auth_functions(facts: DatabaseFacts) -> Iterator[Check]:
             Status.WARNING,
             "not there: policies that call it can't exist",
             "realtime-hub init --roles --apply",
+        )
+
+
+def _extensions(facts: DatabaseFacts) -> Iterator[Check]:
+    if "pg_stat_statements" not in facts.extensions:
+        yield Check(
+            "pg_stat_statements",
+            Status.WARNING,
+            "not there: audit and baseline can't say what statements cost",
+            "create extension pg_stat_statements;  -- and in shared_preload_libraries",
+        )
+
+
+def _clock(facts: DatabaseFacts) -> Iterator[Check]:
+    if abs(facts.clock_skew) > _MOST_SKEW:
+        yield Check(
+            "clock",
+            Status.WARNING,
+            f"the server's differs from this machine's by {abs(facts.clock_skew):.0f} s: tokens"
+            " are judged and latencies measured by this machine's",
+            "keep both with NTP",
         )
 
 
@@ -236,6 +276,14 @@ def _tables(facts: DatabaseFacts) -> Iterator[Check]:
             f"off for {_listed(open_tables)}: whoever may SELECT gets every row",
             f"alter table {open_tables[0]} enable row level security;  -- after its policies",
         )
+
+
+def _set(facts: DatabaseFacts, name: str, value: str, *, restart: bool = True) -> str:
+    """How a setting is changed; the hosted service does not let its users ALTER SYSTEM."""
+    if facts.hosted:
+        return f"supabase --experimental postgres-config update --config {name}={value}"
+    then = "  -- then restart PostgreSQL" if restart else " select pg_reload_conf();"
+    return f"alter system set {name} = '{value}';{then}"
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

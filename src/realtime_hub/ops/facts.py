@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
@@ -41,7 +42,8 @@ class DatabaseFacts:
 
     settings: of the server, as `pg_settings` has them, sizes in the unit kept there. roles: of
     Supabase's three, whether our role may SET ROLE to it; missing ones are not there. slot: a
-    row of pg_replication_slots, None if there is none.
+    row of pg_replication_slots, None if there is none. hosted: it is Supabase's service.
+    extensions: those of interest that are there. clock_skew: seconds that the server is ahead.
     """
 
     port: int
@@ -57,7 +59,10 @@ class DatabaseFacts:
     may_create: bool = False
     user: str = ""
     database: str = ""
-    notes: Sequence[str] = field(default_factory=tuple)
+    host: str = ""
+    hosted: bool = False
+    extensions: Sequence[str] = ("pg_stat_statements",)
+    clock_skew: float = 0.0
 
     @property
     def version(self) -> int:
@@ -73,7 +78,8 @@ async def gather(dsn: str, publication: str, slot: str) -> DatabaseFacts:
         SettingsError: libpq does not understand the DSN.
     """
     try:
-        port = int(conninfo_to_dict(dsn).get("port") or 5432)
+        given = conninfo_to_dict(dsn)
+        port, host = int(given.get("port") or 5432), str(given.get("host") or "")
     except (psycopg.ProgrammingError, ValueError):
         raise SettingsError("the database URL is not one that PostgreSQL's libpq reads") from None
     try:
@@ -82,7 +88,8 @@ async def gather(dsn: str, publication: str, slot: str) -> DatabaseFacts:
         )
         async with conn:
             await conn.execute("set search_path = ''")
-            return await _gather(conn, port, publication, slot)
+            facts = await _gather(conn, port, publication, slot)
+            return replace(facts, host=host, hosted=_is_supabase(host))
     except (psycopg.OperationalError, socket.gaierror) as error:
         reason = str(error).strip().partition("\n")[0]
         raise DatabaseUnreachableError(reason or "PostgreSQL does not answer") from None
@@ -126,7 +133,13 @@ async def _gather(
         may_create=us["may_create"],
         user=us["user"],
         database=us["database"],
+        extensions=us["extensions"],
+        clock_skew=us["clock"] - time.time(),
     )
+
+
+def _is_supabase(host: str) -> bool:
+    return host.endswith((".supabase.co", ".supabase.com"))
 
 
 def _setting(rows: Sequence[Mapping[str, Any]], name: str) -> str:
@@ -141,7 +154,10 @@ select current_user::text as user, pg_catalog.current_database()::text as databa
   (select pg_catalog.count(*) from pg_catalog.pg_replication_slots)::int as used_slots,
   (select pg_catalog.count(*) from pg_catalog.pg_stat_replication)::int as used_senders,
   exists(select 1 from pg_catalog.pg_proc p join pg_catalog.pg_namespace n
-         on n.oid = p.pronamespace where n.nspname = 'auth' and p.proname = 'uid') as has_auth_uid
+         on n.oid = p.pronamespace where n.nspname = 'auth' and p.proname = 'uid') as has_auth_uid,
+  array(select e.extname::text from pg_catalog.pg_extension e
+    where e.extname = 'pg_stat_statements') as extensions,
+  extract(epoch from pg_catalog.clock_timestamp())::float8 as clock
 """
 
 _TABLES: Final = """
