@@ -244,3 +244,12 @@ async def test_nothing_is_kept_over_a_stream_that_begins_anew(made: Bench) -> No
 )
 def test_a_snapshot_sees_what_had_ended(text: bytes, xid: int, seen: bool) -> None:
     assert Snapshot.parse(text).sees(xid) is seen
+
+
+async def test_a_part_that_raises_is_left_to_the_whole_policy(made: Bench) -> None:
+    writing = await stream(made, "team = 1 or team = (select 1 / count(*) from member m)")
+    asking = made.authorizer.statistics.asking
+    for ident in range(1, 5):
+        (change,) = await writing.transact(("note", f"insert into note values ({ident}, 2)"))
+        assert await made.shown(change, A) == made.sees(change.table, f"id = {ident}", A) == [False]
+    assert asking.asked == 1 + 4  # the part once, and the policy for each row

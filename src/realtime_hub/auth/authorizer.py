@@ -48,7 +48,7 @@ from realtime_hub.postgres.pool import Pool
 
 log = structlog.get_logger(__name__)
 
-_LOOKS: Final = 3
+_LOOKS: Final = 10
 """Polls that may fail before what they would have told is missed."""
 
 
@@ -303,18 +303,17 @@ class PostgresAuthorizer:
         now = asyncio.get_running_loop().time()
         followed = self._following.covers(rules.facts.reads, change, now)
         entry = rules.kept.find(group, change.xid, now, followed=followed)
-        if entry is None:
-            return _Case(rules, rule, change, identity, group, claims, open=True)
-        self.statistics.kept += 1
-        return _Case(rules, rule, change, identity, group, entry.claims)
+        if entry is not None:
+            self.statistics.kept += 1
+            return _Case(rules, rule, change, identity, group, entry.claims)
+        untold = rules.kept.refused(group, now)
+        return _Case(rules, rule, change, identity, group, claims, open=not untold)
 
     def _judge_once_told(self, case: _Case) -> Judgement:
         """Ask for the parts, or wait for who asks already; and judge what they make certain."""
         loop = asyncio.get_running_loop()
         promise: asyncio.Future[Verdict] = loop.create_future()
-        told = case.rules.asking.get(case.group)
-        if told is None:
-            told = case.rules.asking[case.group] = self._tell(case)
+        told = case.rules.told(case.group, case.claims or {}, lambda: self._tell(case))
 
         def take(told: asyncio.Future[Entry | None]) -> None:
             if promise.done():
@@ -333,27 +332,10 @@ class PostgresAuthorizer:
         told.add_done_callback(take)
         return promise
 
-    def _tell(self, case: _Case) -> asyncio.Future[Entry | None]:
-        """What the parts come to; None if one of them raises, or can't be read here."""
-        loop, rules, table = asyncio.get_running_loop(), case.rules, case.change.table
-        told: asyncio.Future[Entry | None] = loop.create_future()
-        asked_at = loop.time()
-
-        def take(values: asyncio.Future[Parameters | None]) -> None:
-            rules.asking.pop(case.group, None)
-            if values.cancelled() or values.exception() is not None:
-                told.set_exception(values.exception() or UndecidedError("given up"))
-                return
-            found = values.result()
-            entry = None if found is None else Entry.read(case.claims or {}, found, asked_at)
-            if entry is not None:
-                rules.kept.keep(case.group, entry, loop.time())
-            told.set_result(entry)
-
-        probe = parts_probe(case.rule.parts, case.change.xid)
-        who, name = (table.oid, case.group, "parts"), str(table.full_name)
-        self._asker.tell(probe, case.identity, who=who, table=name).add_done_callback(take)
-        return told
+    def _tell(self, case: _Case) -> asyncio.Future[Parameters | None]:
+        table, probe = case.change.table, parts_probe(case.rule.parts, case.change.xid)
+        who = table.oid, case.group, "parts"
+        return self._asker.tell(probe, case.identity, who=who, table=str(table.full_name))
 
     def _forget(self, table: int) -> None:
         """A table was described anew: what was asked of it before may be wrong by now."""

@@ -19,6 +19,7 @@ _MOMENT_SECONDS: Final = 1.0
 _LONGEST_SECONDS: Final = 60.0
 _MAX_MEMBERS: Final = 1_000_000
 _MAX_WRITERS: Final = 1_024
+_MAX_REFUSED: Final = 10_000
 _HALF: Final = 1 << 31
 
 
@@ -82,6 +83,7 @@ class Kept:
         self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
         self._members = 0
         self._writers: dict[int, float] = {}
+        self._refused: dict[Hashable, float] = {}
         self._closed_until = 0.0  # nothing that was asked for before is kept
 
     def __len__(self) -> int:
@@ -113,6 +115,15 @@ class Kept:
         self._members += entry.members
         while self._members > _MAX_MEMBERS:
             self._drop(next(iter(self._entries)))
+
+    def refuse(self, who: Hashable, now: float) -> None:
+        """There is no answer: for a while it is not asked for again."""
+        self._refused[who] = now + _LONGEST_SECONDS
+        if len(self._refused) > _MAX_REFUSED:
+            del self._refused[next(iter(self._refused))]
+
+    def refused(self, who: Hashable, now: float) -> bool:
+        return self._refused.get(who, now) > now
 
     def written(self, xid: int, now: float) -> None:
         """A transaction wrote to a table that the entries read."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
 
 from realtime_hub.auth.expressions import Functions
 from realtime_hub.auth.kept import Entry, Kept
 from realtime_hub.auth.policies import RoleRule, asked_only, rule_for
+from realtime_hub.auth.probes import Parameters
 from realtime_hub.auth.rights import TableFacts
 from realtime_hub.auth.scope import SYSTEM_COLUMNS
 from realtime_hub.changes import Absent, Row, Table
+from realtime_hub.errors import UndecidedError
 from realtime_hub.hub.ports import Rights
 
 
 class TableRules:
-    """Rights and rules by role. kept, asking: answers about single identities, and those on
-    their way; they end with the facts."""
+    """Rights and rules by role. kept: answers about single identities; they end with the
+    facts."""
 
     def __init__(self, table: Table, facts: TableFacts) -> None:
         self.facts = facts
@@ -25,7 +28,38 @@ class TableRules:
         self._rules: dict[str, RoleRule] = {}
         self._lacking: dict[str, list[int] | None] = {}
         self.kept = Kept()
-        self.asking: dict[Hashable, asyncio.Future[Entry | None]] = {}
+        self._asking: dict[Hashable, asyncio.Future[Entry | None]] = {}
+
+    def told(
+        self,
+        who: Hashable,
+        claims: Mapping[str, Any],
+        ask: Callable[[], asyncio.Future[Parameters | None]],
+    ) -> asyncio.Future[Entry | None]:
+        """What the parts of a rule come to, asked for unless they are on their way; None if one
+        of them raises, or can't be read here."""
+        told = self._asking.get(who)
+        if told is not None:
+            return told
+        loop = asyncio.get_running_loop()
+        told = self._asking[who] = loop.create_future()
+        asked_at = loop.time()
+
+        def take(values: asyncio.Future[Parameters | None]) -> None:
+            del self._asking[who]
+            if values.cancelled() or values.exception() is not None:
+                told.set_exception(values.exception() or UndecidedError("given up"))
+                return
+            found = values.result()
+            entry = None if found is None else Entry.read(claims, found, asked_at)
+            if entry is None:
+                self.kept.refuse(who, loop.time())
+            else:
+                self.kept.keep(who, entry, loop.time())
+            told.set_result(entry)
+
+        ask().add_done_callback(take)
+        return told
 
     def reads(self, table: int) -> bool:
         """Whether kept answers may depend on this table."""
