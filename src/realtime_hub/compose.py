@@ -24,6 +24,7 @@ from realtime_hub.gateway.census import Census
 from realtime_hub.gateway.http import Gateway
 from realtime_hub.gateway.limits import GatewaySettings, SharedLimits
 from realtime_hub.gateway.metrics import GatewayMetrics
+from realtime_hub.gateway.proxying import Proxy
 from realtime_hub.gateway.resume import ForgetfulStore, ResumeBook
 from realtime_hub.gateway.resumefile import SqliteResumeStore
 from realtime_hub.gateway.seats import RoomServices
@@ -65,6 +66,7 @@ class Service:
     def __init__(self, settings: Settings, *, routes: Sequence[web.AbstractRouteDef] = ()) -> None:
         self._settings = settings
         self._routes = routes
+        self._proxy = None if settings.proxy_to is None else Proxy(settings.proxy_to)
         self._pools: list[Pool] = []
         self._supervisor = Supervisor()
         self._started = time.time()
@@ -156,6 +158,8 @@ class Service:
     async def stop(self) -> None:
         """Tell clients, confirm what was kept, and close everything; may be called again."""
         if self.port:
+            if self._proxy is not None:
+                await self._proxy.aclose()
             await self._gateway.stop()
             await self._supervisor.stop()
             await self._snapshotter.aclose()
@@ -271,7 +275,11 @@ class Service:
             self._make_rooms(limits),
             cursors,
             self._resumes,
-            routes=[*self._routes, *self._make_console(metrics, tokens).routes()],
+            routes=[
+                *self._routes,
+                *self._make_console(metrics, tokens).routes(),
+                *(() if self._proxy is None else self._proxy.routes()),
+            ],
         )
 
     def _make_console(self, metrics: CollectorRegistry, tokens: TokenVerifier) -> Console:

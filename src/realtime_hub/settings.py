@@ -140,6 +140,10 @@ class Settings(BaseSettings):
     # The server
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(4000, ge=0, le=65535, description="port to listen on; 0: any free one")
+    proxy_to: str | None = Field(
+        None,
+        description="address of the Supabase project that all but `/realtime/v1` is passed on to",
+    )
     allowed_origins: list[str] | None = Field(
         None, description="values of the Origin header that browsers may connect from; unset: any"
     )

@@ -65,6 +65,12 @@ def serve(
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
+    proxy_to: Annotated[
+        str | None,
+        typer.Option(
+            help="Supabase project that all but /realtime/v1 is passed on to.", show_default=False
+        ),
+    ] = None,
     console_token: Annotated[
         str | None,
         typer.Option(
@@ -92,6 +98,7 @@ def serve(
         host=host,
         port=port,
         console_token=console_token,
+        proxy_to=proxy_to,
     )
     configure_logs(settings.log_level, settings.log_format)
     run(_serve(settings))
