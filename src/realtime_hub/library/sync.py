@@ -102,14 +102,17 @@ class SyncRealtimeHub:
         stream = self._run(listen())
 
         def changes() -> Iterator[Change]:
+            ended = False
             try:
                 while self._loop is not None:
                     change = self._run(anext(stream, None))
+                    ended = change is None
                     if change is None:
                         return
                     yield change
             finally:
-                if self._loop is not None:
+                # What the end of the block has ended must not be waited for again.
+                if not ended and self._loop is not None:
                     self._run(stream.aclose())
 
         return changes()
