@@ -104,6 +104,7 @@ class Gateway:
         self._runner = web.AppRunner(
             self._application(flusher),
             access_log=None,  # request lines hold tokens
+            shutdown_timeout=self._settings.close_timeout,
             max_line_size=_MAX_HEAD,
             max_field_size=_MAX_HEAD,
         )
