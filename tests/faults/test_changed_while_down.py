@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.faults.ledger import Ledger, cursor, gaps, keeping, received, served, watch
+from tests.faults.ledger import Ledger, cursor, gaps, received, served, watch
 from tests.support.client import RealtimeClient
 from tests.support.gateway import PUBLICATION, Gateway
-from tests.support.postgres import Server
 from tests.support.tokens import make_token
 
-pytestmark = [pytest.mark.postgres, pytest.mark.faults]
+pytestmark = pytest.mark.postgres
 
 ANON = make_token("anon")
 NAME = "5d1f6b3e-down-test"
-
-
-@pytest.fixture
-def ledger(postgres: Server) -> Iterator[Ledger]:
-    with keeping(postgres) as made:
-        yield made
 
 
 async def come(gateway: Gateway, **options: str) -> RealtimeClient:
@@ -61,6 +54,7 @@ def flip_bits_of(name: str) -> Callable[[Ledger, Gateway], None]:
     return flip
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -98,6 +92,7 @@ async def test_a_cursor_from_before_is_answered_with_a_gap(
             assert set(came) <= set(ledger.committed)
 
 
+@pytest.mark.faults
 async def test_flipped_bits_in_the_clients_places_are_a_gap(ledger: Ledger) -> None:
     with served(ledger) as gateway:
         async with await come(gateway, resume=NAME) as client:

@@ -9,7 +9,6 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-import aiohttp
 import psycopg
 import pytest
 
@@ -166,94 +165,10 @@ async def test_a_terminated_walsender_and_terminated_pools_lose_nothing(ledger: 
             assert follower.gaps == []
 
 
-async def test_a_second_gateway_takes_over_from_one_that_drains(ledger: Ledger) -> None:
-    """Both have the slot and the log; the second waits for as long as the first is there."""
-    with served(ledger, slot="taken_over") as first:
-        async with following(first, ANON) as follower:
-            await begin(ledger, follower)
-            second = Gateway(
-                ledger.dsn,
-                slot="taken_over",
-                port=first.port,
-                arguments=("--log", str(first.kept_path)),
-            )
-            try:
-                second.start(wait=False)
-                writing = asyncio.create_task(asyncio.to_thread(ledger.write, 100))
-                await asyncio.sleep(1.0)
-                await asyncio.to_thread(first.stop)
-                await asyncio.to_thread(second.wait_ready)
-                await writing
-                ledger.write(2)
-                await follower.until(lambda: len(follower.numbers) >= len(ledger.committed))
-                assert follower.numbers == ledger.committed
-                assert follower.gaps == []
-            finally:
-                await asyncio.to_thread(second.close)
-
-
-@pytest.mark.faults
-async def test_flipped_bits_in_the_log_are_a_gap_and_never_a_wrong_row(ledger: Ledger) -> None:
-    with served(ledger) as gateway:
-        async with following(gateway, ANON) as follower:
-            await begin(ledger, follower)
-            await follower.stop()
-            ledger.write(200, size=200)
-            await synced(gateway, 201)
-            gateway.stop()
-            flip(gateway.kept_path)
-            gateway.start()
-            follower.go_on()
-            await follower.until(lambda: bool(follower.gaps))
-            ledger.write(1)
-            await follower.until(lambda: bool(follower.numbers) and follower.numbers[-1] == 202)
-            assert set(follower.numbers) <= set(ledger.committed)
-            assert len(follower.numbers) == len(set(follower.numbers))
-
-
-@pytest.mark.parametrize(
-    "what",
-    [
-        "slot made anew",
-        pytest.param("log deleted", marks=pytest.mark.faults),
-        pytest.param("publication made anew", marks=pytest.mark.faults),
-    ],
-)
-async def test_what_happens_while_the_gateway_is_down_is_a_gap(ledger: Ledger, what: str) -> None:
-    with served(ledger, slot="while_down") as gateway:
-        async with following(gateway, ANON) as follower:
-            await begin(ledger, follower)
-            await asyncio.to_thread(gateway.stop)
-            ledger.write(3)
-            if what == "slot made anew":
-                run(ledger, "select pg_drop_replication_slot('while_down')")
-                run(ledger, "select pg_create_logical_replication_slot('while_down', 'pgoutput')")
-            elif what == "log deleted":
-                for file in gateway.kept_path.parent.glob("changes.sqlite*"):
-                    file.unlink()
-            else:
-                run(ledger, "drop publication supabase_realtime")
-                ledger.write(1)
-                run(ledger, "create publication supabase_realtime for table libro")
-            gateway.start()
-            await follower.until(lambda: bool(follower.gaps))
-            came = len(follower.numbers)
-            while len(follower.numbers) == came:  # a new slot may have to be made first
-                ledger.write(1)
-                await asyncio.sleep(0.3)
-            ledger.write(5)
-            await follower.until(lambda: follower.numbers[-5:] == ledger.committed[-5:])
-            assert len(follower.numbers) == len(set(follower.numbers))
-
-
 def write_until_refused(ledger: Ledger) -> None:
     """The table tells what was committed: an answer may be lost with its connection."""
     with suppress(psycopg.OperationalError):
         ledger.write(100_000)
-
-
-def run(ledger: Ledger, statement: str) -> None:
-    ledger.server.execute(ledger.dsn, statement)
 
 
 def confirmed(ledger: Ledger, slot: str) -> int:
@@ -269,22 +184,3 @@ def durable_lsn(path: Path) -> int:
     with sqlite3.connect(path) as db:
         (state,) = db.execute("select body from state").fetchone()
     return decode_state(state).durable_lsn
-
-
-async def synced(gateway: Gateway, changes: int) -> None:
-    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
-        while True:
-            async with session.get(f"{gateway.url}/metrics") as response:
-                text = await response.text()
-            if f"realtime_hub_log_changes {float(changes)}" in text:
-                return
-            await asyncio.sleep(0.1)
-
-
-def flip(path: Path) -> None:
-    """One bit in the middle of each of the file's chunks."""
-    with sqlite3.connect(path) as db:
-        for number, body in db.execute("select id, body from chunks").fetchall():
-            middle = len(body) // 2
-            altered = body[:middle] + bytes([body[middle] ^ 4]) + body[middle + 1 :]
-            db.execute("update chunks set body = ? where id = ?", (altered, number))

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from realtime_hub.failpoints import reach
-
 _EARLY: Final = 256 * 1024
 """Bytes gathered in one turn after which they are written at once, so that a burst meets the
 socket's own back-pressure instead of growing here."""
@@ -148,7 +146,6 @@ class Outbox:
         if self.closed or transport.is_closing():
             return
         transport.write(data)
-        reach("sent")
         statistics = self._statistics
         statistics.frames += frames
         statistics.bytes += len(data)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Final
 
 from realtime_hub.changes import Change, Table
-from realtime_hub.failpoints import reach
 from realtime_hub.log.codec import encode_changes
 from realtime_hub.log.connection import connect, may_pass
 from realtime_hub.log.format import (
@@ -149,8 +148,6 @@ class Store:
                     kept = kept.with_chunk(header)
             state = replace(state, durable_lsn=max(state.durable_lsn, durable_lsn))
             _write_state(connection, state)
-            reach("before_fsync")
-        reach("after_fsync")
         self.state, self.kept = state, kept
 
     def begin_epoch(self, epoch: int, *, system: str | None = None) -> None:

@@ -14,7 +14,6 @@ from operator import attrgetter
 from typing import Final
 
 from realtime_hub.changes import Table, TableName
-from realtime_hub.failpoints import reach
 from realtime_hub.hub.dispatch import Dispatcher
 from realtime_hub.hub.ports import Authorizer, Batch, ChangeLog, Source
 from realtime_hub.lsn import Position
@@ -90,8 +89,6 @@ class Pipeline:
 
     async def _take(self, batch: Batch) -> None:
         fresh = self._fresh(batch)
-        if fresh.changes:
-            reach("decoded")
         kept = self._without_messages(fresh)
         for table in self._changed_tables(kept):
             await prepare(self._authorizer, table)
@@ -99,8 +96,6 @@ class Pipeline:
         # Without an await from here on: what stands in the log has been dispatched, so who
         # has read up to its head and is registered in that moment misses and repeats nothing.
         self._log.append(kept)
-        if kept.changes:
-            reach("appended")
         self.statistics.by_table.update(map(_TABLE_OF, kept.changes))
         for change in fresh.changes:
             if self._messages is not None and is_message_table(change.table):

@@ -12,7 +12,6 @@ import structlog
 
 from realtime_hub.changes import Change, ReplicaIdentity, Row, Table
 from realtime_hub.errors import DatabaseUnreachableError
-from realtime_hub.failpoints import reach
 from realtime_hub.hub.ports import Batch
 from realtime_hub.sources.backoff import Backoff
 from realtime_hub.sources.connection import Connection
@@ -125,7 +124,7 @@ class Session:
         """Send a status soon, since the confirmed LSN has grown."""
         if self._confirmation is None:
             loop = asyncio.get_running_loop()
-            self._confirmation = loop.call_later(_STATUS_DELAY, self._acknowledge)
+            self._confirmation = loop.call_later(_STATUS_DELAY, self._send_status)
 
     def close(self) -> None:
         """Say what is confirmed, and disconnect."""
@@ -267,10 +266,6 @@ class Session:
         self._send_status(reply_requested=True)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._status_interval, self._tick)
-
-    def _acknowledge(self) -> None:
-        self._send_status()
-        reach("acknowledged")
 
     def _send_status(self, *, reply_requested: bool = False) -> None:
         """reply_requested: have the server answer, so that its silence means that it is gone."""
