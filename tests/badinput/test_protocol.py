@@ -332,7 +332,7 @@ async def test_a_slot_name_that_postgres_does_not_allow_is_refused_at_the_start(
     with psycopg.connect(database, autocommit=True) as conn:
         conn.execute("create publication supabase_realtime for all tables")
     gateway = Gateway(database)
-    gateway._command[gateway._command.index("--slot") + 1] = slot
+    gateway._arguments[gateway._arguments.index("--slot") + 1] = slot
     gateway.start(wait=False)
     try:
         assert gateway.process is not None

@@ -44,4 +44,7 @@ def test_init_applies_and_uninstalls(database: str) -> None:
 
 
 def test_without_messages_nothing_of_them_is_made(database: str) -> None:
-    assert "realtime" not in realtime_hub("init", "--no-messages", "--publication", "p").stdout
+    assert (
+        "realtime.messages"
+        not in realtime_hub("init", "--no-messages", "--publication", "p").stdout
+    )

@@ -37,7 +37,13 @@ def tail(dsn: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A running tail whose slot streams already."""
     command = [sys.executable, "-m", "realtime_hub", "tail", *arguments, "--database-url", dsn]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+        # A shell's background job ignores SIGINT, and its children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         try:
             wait_for_slot(dsn, process)

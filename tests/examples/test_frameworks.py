@@ -31,6 +31,8 @@ async def running(dsn: str, *arguments: str) -> AsyncIterator[Process]:
         env={**os.environ, "DATABASE_URL": dsn},
         stdout=PIPE,
         stderr=DEVNULL,
+        # A shell's background job ignores SIGINT, and its children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield process
@@ -64,7 +66,8 @@ async def test_plain_asyncio_prints_changes_and_leaves_nothing(database: str) ->
         line = await process.stdout.readline()
         assert line == b"INSERT calls {'id': 7, 'state': 'new', 'note': ''}\n"
         process.send_signal(signal.SIGINT)
-        assert await process.wait() == 0
+        async with asyncio.timeout(PATIENCE):
+            assert await process.wait() == 0
     await until(lambda: slots(database) == [])
 
 
