@@ -43,7 +43,7 @@ def tail(dsn: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         text=True,
         env=os.environ,
         # A shell's background job ignores SIGINT, and its children would too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         try:
             wait_for_slot(dsn, process)
