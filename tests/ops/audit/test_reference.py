@@ -25,7 +25,7 @@ from tests.support.postgres import Server
 @pytest.fixture(scope="module")
 def case(postgres: Server):  # type: ignore[no-untyped-def]
     dsn = postgres.new_database()
-    reference.create(dsn)
+    reference.create(dsn, poll=0.25)
     yield dsn
     postgres.drop_database(dsn)
 
