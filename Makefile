@@ -38,7 +38,7 @@ install: $(VENV)/.demo ## leave the executable at .venv/bin/realtime-hub
 lock: $(VENV)/.dev ## pin all dependencies anew
 	requirements/lock
 
-web: ## build the demo's page from web/ and clients/js; needs Node, using it does not
+web: ## build the pages that the wheel ships, from web/ and clients/js; needs Node, using them does not
 	cd web && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 docs: $(VENV)/.dev ## build the documentation into .cache/site

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,12 +13,14 @@ import psycopg
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.console.browser import Window, chromium, window
+from tests.console.browser import Window, window
 from tests.console.conftest import CONSOLE_TOKEN, SERVICE, TABLES, Stand
+from tests.support.browser import chromium
 from tests.support.client import RealtimeClient
 from tests.support.gateway import Gateway
 from tests.support.postgres import Server
 from tests.support.tokens import make_token
+from tests.support.web import grave
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="Chromium is not installed")
 
@@ -156,21 +157,13 @@ async def test_a_wrong_token_is_refused_and_a_right_one_is_forgotten_at_log_out(
     [pytest.param(False, id="light"), pytest.param(True, id="dark", marks=pytest.mark.slow)],
 )
 async def test_axe_finds_nothing_serious(stand: Stand, dark: bool) -> None:
-    axe = _axe()
     async with loaded(stand), window(stand.url, dark=dark) as shown:
         page = shown.page
         await shown.open(CONSOLE_TOKEN)
         for tab in TABS:
             await shown.tab(tab)
             await expect(page.locator("#view > *").first).to_be_visible()
-            await page.evaluate(axe)
-            found = await page.evaluate("axe.run().then((result) => result.violations)")
-            serious = [
-                (each["id"], [node["html"] for node in each["nodes"]])
-                for each in found
-                if each["impact"] in ("serious", "critical")
-            ]
-            assert serious == [], tab
+            assert await grave(page) == [], tab
             await picture(shown, f"{tab}-{'dark' if dark else 'light'}")
 
 
@@ -212,19 +205,3 @@ async def test_the_page_outlives_a_gateway_that_stops_and_starts(
             await expect(light).to_have_text("Streaming")
             await expect(shown.page.locator("#warnings")).not_to_contain_text("does not answer")
             assert shown.complaints == []
-
-
-def _axe() -> str:
-    """axe-core as npm gives it, where Node is installed."""
-    home = ROOT / ".cache" / "axe"
-    script = home / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-            command = ["npm", "install", "--prefix", str(home), "--no-audit", "--no-fund"]
-            subprocess.run(
-                [*command, "--ignore-scripts", "axe-core@4.14.1"], check=True, capture_output=True
-            )
-        except (FileNotFoundError, subprocess.CalledProcessError):
-            pytest.skip("axe-core can't be installed: Node.js or npm's registry is missing")
-    return script.read_text()

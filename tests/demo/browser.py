@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,18 +16,13 @@ from typing import Any
 import psycopg
 from playwright.async_api import Browser, BrowserContext, Page, WebSocket, expect
 
+from tests.support.browser import VIOLATIONS, Watched
 from tests.support.gateway import free_port
 
 PATIENCE = 60.0
 SUPERVISOR = "supervisor1"
 AGENT = "agente1"
 COMMAND = (sys.executable, "-m", "realtime_hub", "demo")
-
-
-def chromium() -> str | None:
-    """The system's browser, as Debian's package and CI have it."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next(filter(None, map(shutil.which, names)), None)
 
 
 class Demo:
@@ -93,19 +87,12 @@ class Demo:
         return self.process.wait(PATIENCE)
 
 
-class Window:
-    """One user's window. What it must not have done is in `complaints`."""
+class Window(Watched):
+    """One user's window."""
 
     def __init__(self, context: BrowserContext, page: Page, url: str) -> None:
+        super().__init__(page, url)
         self.context = context
-        self.page = page
-        self.url = url
-        self.complaints: list[str] = []
-        # What a stopped gateway makes a browser say is not the page's fault.
-        self.excused: tuple[str, ...] = ()
-        page.on("console", lambda message: self._note(message.type, message.text))
-        page.on("pageerror", lambda error: self._note("error", str(error)))
-        page.on("request", lambda request: self._asked(request.url))
         page.on("websocket", self._connected)
         self._sent: list[Callable[[str], object]] = []
         self._received: list[Callable[[str], object]] = []
@@ -114,10 +101,7 @@ class Window:
     async def open(cls, browser: Browser, url: str, **options: Any) -> Window:
         context = await browser.new_context(**options)
         window = cls(context, await context.new_page(), url)
-        await window.page.add_init_script(
-            "document.addEventListener('securitypolicyviolation',"
-            " (event) => console.error('CSP violation: ' + event.violatedDirective))"
-        )
+        await window.page.add_init_script(VIOLATIONS)
         await window.page.goto(url)
         return window
 
@@ -143,14 +127,6 @@ class Window:
         self._received.append(callback)
 
     def _connected(self, socket: WebSocket) -> None:
-        self._asked(socket.url)
+        self.asked(socket.url)
         socket.on("framesent", lambda data: [each(str(data)) for each in self._sent])
         socket.on("framereceived", lambda data: [each(str(data)) for each in self._received])
-
-    def _note(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning") and not any(each in text for each in self.excused):
-            self.complaints.append(text)
-
-    def _asked(self, url: str) -> None:
-        if not url.startswith((self.url, self.url.replace("http", "ws"))):
-            self.complaints.append(f"asked {url}")

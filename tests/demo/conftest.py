@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from realtime_hub.demo.cluster import Cluster
 from realtime_hub.demo.database import prepare
-from tests.demo.browser import Demo, Window, chromium
+from tests.demo.browser import Demo, Window
+from tests.support.browser import launched
 
 # How long a busy machine may take; nothing waits longer than it has to.
 expect.set_options(timeout=30_000)
@@ -52,13 +53,8 @@ def running() -> Iterator[Demo]:
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """The system's Chromium."""
-    path = chromium()
-    if path is None:
-        pytest.skip("Chromium is not installed")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 class Windows:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.demo.browser import AGENT, SUPERVISOR, Demo
-from tests.demo.bundle import web_packages
 from tests.demo.conftest import Windows
+from tests.support.web import grave
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 KINDS: dict[str, dict[str, Any]] = {
@@ -20,43 +20,23 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def axe() -> str:
-    return (web_packages() / "axe-core" / "axe.min.js").read_text()
-
-
-async def grave(page: Page, axe: str) -> list[str]:
-    """What axe-core finds to be serious or critical."""
-    # Trusted Types keep even a test's script out of the page: it is evaluated beside it.
-    await page.evaluate(f"{axe}\n;0")
-    found = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{violation['id']}: {node['target']}"
-        for violation in found["violations"]
-        if violation["impact"] in ("serious", "critical")
-        for node in violation["nodes"]
-    ]
-
-
 @pytest.mark.node
 @pytest.mark.parametrize("kind", KINDS)
-async def test_axe_finds_nothing_serious(
-    running: Demo, windows: Windows, axe: str, kind: str
-) -> None:
+async def test_axe_finds_nothing_serious(running: Demo, windows: Windows, kind: str) -> None:
     window = await windows(running, **KINDS[kind])
     page = window.page
     # Colours are measured when they have come to rest.
     await page.emulate_media(reduced_motion="reduce")
     await expect(page.locator(".person").first).to_be_visible()
-    assert await grave(page, axe) == []
+    assert await grave(page) == []
     await window.sign_in(SUPERVISOR)
     await expect(page.locator(".card").first).to_be_visible()
     await page.locator("#chat-list button").first.click()
     await expect(page.locator("#chat-messages li").first).to_be_visible()
-    assert await grave(page, axe) == []
+    assert await grave(page) == []
     await page.locator(".card").first.click()
     await expect(page.locator("#detail")).to_be_visible()
-    assert await grave(page, axe) == []
+    assert await grave(page) == []
 
 
 async def test_all_can_be_done_from_the_keyboard(running: Demo, windows: Windows) -> None:

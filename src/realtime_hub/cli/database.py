@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated, Final
@@ -90,13 +91,7 @@ def init_command(
     else:
         steps = init.plan(publication, tables or (), roles=roles)
         steps += plan_messages(publication) if messages else []
-    if not apply:
-        print(init.script(steps))  # noqa: T201
-        print("-- nothing was changed; run it with --apply", file=sys.stderr)  # noqa: T201
-        return
-    run(init.apply(given(database_url), steps))
-    for step in steps:
-        print(f"done: {step.why}", file=sys.stderr)  # noqa: T201
+    _carry_out(steps, database_url, apply=apply)
 
 
 def uninstall_command(
@@ -114,6 +109,10 @@ def uninstall_command(
     Example: `realtime-hub uninstall --apply`
     """
     steps = uninstall.plan(publication, slot)
+    _carry_out(steps, database_url, apply=apply)
+
+
+def _carry_out(steps: Sequence[init.Step], database_url: str | None, *, apply: bool) -> None:
     if not apply:
         print(init.script(steps))  # noqa: T201
         print("-- nothing was changed; run it with --apply", file=sys.stderr)  # noqa: T201

@@ -26,7 +26,7 @@ from realtime_hub.gateway.rest import token_of
 
 PATH: Final = "/console"
 
-_HEADERS: Final = {
+PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
     " connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
@@ -36,6 +36,8 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+"""Of a page that shows what strangers wrote: it is from here alone, and so is all it asks for."""
+
 _TYPES: Final = {
     ".html": "text/html",
     ".css": "text/css",
@@ -123,12 +125,14 @@ class Console:
 
 async def _moved(_: web.Request) -> web.Response:
     """Relative, since the gateway may stand behind a proxy's prefix."""
-    return web.Response(status=308, headers={"Location": "console/", **_HEADERS})
+    return web.Response(status=308, headers={"Location": "console/", **PAGE_HEADERS})
 
 
 def _serving(body: bytes, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def serve(_: web.Request) -> web.Response:
-        return web.Response(body=body, content_type=content_type, charset="utf-8", headers=_HEADERS)
+        return web.Response(
+            body=body, content_type=content_type, charset="utf-8", headers=PAGE_HEADERS
+        )
 
     return serve
 
@@ -142,5 +146,5 @@ def _json(status: int, body: dict[str, Any]) -> web.Response:
         body=orjson.dumps(body),
         status=status,
         content_type="application/json",
-        headers=_HEADERS,
+        headers=PAGE_HEADERS,
     )

@@ -16,21 +16,12 @@ import psycopg_pool
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from realtime_hub.console.routes import PAGE_HEADERS
 from realtime_hub.demo.accounts import Accounts
 from realtime_hub.demo.api import Api
 from realtime_hub.demo.proxy import Proxy
 from realtime_hub.demo.requests import MAX_BODY, ApiError, refusal
 
-_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
-    " connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none';"
-    " frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 _FILES: Final = {
     "/": ("page/index.html", "text/html"),
     "/demo/page.js": ("page/page.js", "text/javascript"),
@@ -87,7 +78,7 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _protect(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(_HEADERS)
+    response.headers.update(PAGE_HEADERS)
 
 
 def _static(name: str, content_type: str) -> _Handler:

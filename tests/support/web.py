@@ -1,4 +1,4 @@
-"""The page's sources and packages, where Node is there to build it."""
+"""web/ and its packages, where Node is there; axe-core among them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Page
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
@@ -32,3 +33,17 @@ def web_packages() -> Path:
 def run(*command: str) -> None:
     done = subprocess.run(command, cwd=WEB, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def grave(page: Page) -> list[str]:
+    """What axe-core finds to be serious or critical on the page as it is now."""
+    axe = (web_packages() / "axe-core" / "axe.min.js").read_text()
+    # Trusted Types keep even a test's script out of the page: it is evaluated beside it.
+    await page.evaluate(f"{axe}\n;0")
+    found = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{violation['id']}: {node['target']} {node['html']}"
+        for violation in found["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
