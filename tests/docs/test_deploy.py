@@ -76,10 +76,28 @@ def test_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:
     assert max(x for x, _ in cells) == 23
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_promtool_accepts_the_rules() -> None:
-    done = subprocess.run(["promtool", "check", "rules", str(ALERTS)], capture_output=True)
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)"
+)
+
+
+def promtool(*arguments: str) -> None:
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
+def test_promtool_accepts_the_rules() -> None:
+    promtool("check", "rules", str(ALERTS))
+
+
+@needs_promtool
+def test_each_alert_fires_when_it_should_and_stays_silent_when_all_is_well() -> None:
+    cases = Path(__file__).parent / "alerts.test.yml"
+    tried = yaml.safe_load(cases.read_text())["tests"]
+    fired = {e["alertname"] for case in tried for e in case["alert_rule_test"] if "exp_alerts" in e}
+    assert fired == {rule["alert"] for rule in rules()}
+    promtool("test", "rules", str(cases))
 
 
 def test_the_image_runs_as_an_ordinary_user_and_copies_what_exists() -> None:

@@ -19,6 +19,7 @@ from aiohttp.test_utils import TestServer
 from tests.support.client import RealtimeClient
 from tests.support.gateway import PUBLICATION, free_port
 from tests.support.inprocess import serving
+from tests.support.programs import program
 from tests.support.tokens import make_token
 
 pytestmark = pytest.mark.postgres
@@ -85,32 +86,9 @@ async def behind(command: Command, gateway: str) -> AsyncIterator[str]:
     async with project() as upstream:
         with tempfile.TemporaryDirectory(prefix="realtime-hub-proxy-") as home:
             arguments = command(Path(home), port, gateway, upstream)
-            process = await asyncio.create_subprocess_exec(
-                *arguments,
-                env={"HOME": home, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-            )
-            try:
-                await answering(f"http://127.0.0.1:{port}/", process)
-                yield f"http://127.0.0.1:{port}"
-            finally:
-                if process.returncode is None:
-                    process.terminate()
-                await process.wait()
-
-
-async def answering(url: str, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
-        while True:
-            assert process.returncode is None, "the proxy ended"
-            try:
-                async with session.get(url) as response:
-                    if response.status == 200:
-                        return
-            except aiohttp.ClientConnectionError:
-                pass
-            await asyncio.sleep(0.05)
+            url = f"http://127.0.0.1:{port}"
+            async with program(*arguments, url=f"{url}/", home=home):
+                yield url
 
 
 @pytest.mark.parametrize("command", [nginx, caddy], ids=lambda command: command.__name__)
