@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -18,7 +17,7 @@ from rich.console import Console
 from realtime_hub.changes import TableName
 from realtime_hub.cli.database import DatabaseUrl, Publication, given
 from realtime_hub.cli.running import run
-from realtime_hub.errors import MissingExtraError, SettingsError
+from realtime_hub.errors import SettingsError
 from realtime_hub.ops.audit import formats
 from realtime_hub.ops.audit.facts import AuditFacts
 from realtime_hub.ops.audit.findings import Finding, Level
@@ -28,6 +27,7 @@ from realtime_hub.ops.audit.rules import judge
 from realtime_hub.ops.audit.scanned import ScanFacts, parse_scan, read_scan
 from realtime_hub.ops.gateway import statistics
 from realtime_hub.ops.migrations import read_migrations
+from realtime_hub.scan import scan as scan_sources
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -157,18 +157,17 @@ def scanned(sources: Sequence[Path], scans: Sequence[Path]) -> ScanFacts | None:
         unparsed=[name for one in found for name in one.unparsed],
         channels=[channel for one in found for channel in one.channels],
         subscriptions=[item for one in found for item in one.subscriptions],
+        open=_all([one.open for one in found]),
     )
 
 
+def _all(lists: Sequence[Sequence[str] | None]) -> list[str] | None:
+    """Together; None if one of them is not known."""
+    return None if None in lists else [item for one in lists for item in one or ()]
+
+
 def _scan_folder(folder: Path) -> ScanFacts:
-    if not folder.is_dir():
-        raise SettingsError(f"no folder of source code at {folder}")
-    try:
-        scanner = importlib.import_module("realtime_hub.scan")
-        document: Any = scanner.scan([folder]).as_json()
-    except (ImportError, AttributeError):
-        raise MissingExtraError("the scanner", "scan") from None
-    return parse_scan(document, str(folder))
+    return parse_scan(scan_sources([folder]).as_json(), str(folder))
 
 
 def seconds(text: str) -> float:

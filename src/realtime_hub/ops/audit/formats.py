@@ -86,13 +86,14 @@ def _markdown(findings: Sequence[Finding], notes: Sequence[str]) -> str:
     lines = ["| level | rule | object | what | fix |", "|---|---|---|---|---|"]
     for f in findings:
         what = f"{f.title}. {f.detail}" if f.detail else f.title
-        cells = (f.level.value, f.rule, _cell(f.object), _cell(what), _code(f.remediation))
+        cells = (f.level.value, f.rule, cell(f.object), cell(what), _code(f.remediation))
         lines.append("| " + " | ".join(cells) + " |")
     lines += [f"\nNot looked at: {note}" for note in notes]
     return "\n".join(lines) + "\n"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Text from outside for a cell of a Markdown table."""
     return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
 
 
@@ -114,11 +115,11 @@ def _csv(findings: Sequence[Finding], _: Sequence[str]) -> str:
     for finding in findings:
         row = finding.as_json()
         row["evidence"] = json.dumps(row["evidence"], ensure_ascii=False)
-        writer.writerow([_plain(str(row[name])) for name in names])
+        writer.writerow([plain(str(row[name])) for name in names])
     return out.getvalue()
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A spreadsheet would run a cell that begins like a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 

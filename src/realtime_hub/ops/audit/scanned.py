@@ -54,12 +54,17 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class ScanFacts:
-    """What was found in source code. unparsed: files that could not be read."""
+    """What was found in source code.
+
+    unparsed: files that could not be read. open: places of subscriptions whose table only running
+    code knows, callers and loops followed; None in documents that do not say.
+    """
 
     files: int
     unparsed: Sequence[str]
     channels: Sequence[Channel]
     subscriptions: Sequence[Subscribed]
+    open: Sequence[str] | None = None
 
     def on(self, table: TableName) -> list[Subscribed]:
         return [found for found in self.subscriptions if found.table == table]
@@ -67,6 +72,8 @@ class ScanFacts:
     @property
     def unresolved(self) -> list[str]:
         """Where a table's name is only known when the code runs, as `file:line`."""
+        if self.open is not None:
+            return list(self.open)
         resolved = {(found.file, found.line) for found in self.subscriptions}
         return [
             f"{channel.file}:{binding.line}"
@@ -106,6 +113,7 @@ def parse_scan(document: Any, name: str = "the scan") -> ScanFacts:
             unparsed=tuple(map(str, document["unparsed"])),
             channels=tuple(_channel(item) for item in document["channels"]),
             subscriptions=tuple(_subscribed(item) for item in document["subscriptions"]),
+            open=_open(document.get("unresolved")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SettingsError(f"{name} lacks or garbles {error}") from None
@@ -133,6 +141,12 @@ def _channel(item: Mapping[str, Any]) -> Channel:
             if binding["kind"] == _CHANGES
         ),
     )
+
+
+def _open(items: Any) -> tuple[str, ...] | None:
+    if items is None:
+        return None
+    return tuple(dict.fromkeys(f"{item['file']}:{item['line']}" for item in items))
 
 
 def _subscribed(item: Mapping[str, Any]) -> Subscribed:

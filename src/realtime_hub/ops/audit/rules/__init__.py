@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from realtime_hub.ops.audit.facts import AuditFacts
@@ -43,7 +43,11 @@ RULES: Final = (
 )
 
 
-def judge(facts: AuditFacts) -> list[Finding]:
-    """Apply every rule: the gravest findings first, then by rule and object."""
-    found: Iterator[Finding] = (finding for rule in RULES for finding in rule.check(facts))
+SOURCE_RULES: Final = tuple(rule for rule in RULES if rule.id.startswith("RH2"))
+"""Those that need nothing but a scan."""
+
+
+def judge(facts: AuditFacts, rules: Sequence[Rule] = RULES) -> list[Finding]:
+    """Apply rules: the gravest findings first, then by rule and object."""
+    found: Iterator[Finding] = (finding for rule in rules for finding in rule.check(facts))
     return sorted(found, key=lambda f: (-f.level.weight, f.rule, f.object))

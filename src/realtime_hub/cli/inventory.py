@@ -1,0 +1,109 @@
+"""A scan as tables: who listens to each table, and what each component listens to."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from realtime_hub.ops.audit.formats import cell, plain, shown
+from realtime_hub.scan import Channel, Scan, Subscription
+from realtime_hub.scan.model import CHANGES
+
+TABLES: Final = ("table", "events", "components", "where")
+COMPONENTS: Final = ("component", "listens to", "events", "filter", "clean-up", "notes")
+_FIELDS: Final = ("table", "schema", "event", "filter", "owner", "file", "line", "via")
+
+
+def print_inventory(console: Console, found: Scan) -> None:
+    """Both tables for people; names from outside are made harmless."""
+    for title, heads, rows in _tables(found):
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        for head in heads:
+            table.add_column(head, overflow="fold")
+        for row in rows:
+            table.add_row(*map(shown, row))
+        console.print(table)
+        console.print()
+
+
+def markdown_text(found: Scan) -> str:
+    """Both tables in Markdown."""
+    lines: list[str] = []
+    for title, heads, rows in _tables(found):
+        lines += [f"## {title}", "", _row(heads), _row(["---"] * len(heads))]
+        lines += [*(_row([cell(text) for text in row]) for row in rows), ""]
+    return "\n".join(lines)
+
+
+def csv_text(found: Scan) -> str:
+    """One line for each subscription in effect."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_FIELDS)
+    for each in found.subscriptions:
+        row = each.as_json()
+        writer.writerow([plain("" if row[name] is None else str(row[name])) for name in _FIELDS])
+    return out.getvalue()
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _tables(found: Scan) -> Sequence[tuple[str, Sequence[str], list[list[str]]]]:
+    return (
+        ("Tables", TABLES, _by_table(found.subscriptions)),
+        ("Components", COMPONENTS, [_component(channel) for channel in found.channels]),
+    )
+
+
+def _by_table(subscriptions: Iterable[Subscription]) -> list[list[str]]:
+    places: dict[str, list[Subscription]] = defaultdict(list)
+    for each in subscriptions:
+        name = each.table if each.schema == "public" else f"{each.schema}.{each.table}"
+        places[name].append(each)
+    return [
+        [
+            name,
+            ", ".join(sorted({each.event for each in found})),
+            ", ".join(sorted({_named(each.owner, each.place.file) for each in found})),
+            ", ".join(sorted({str(each.place) for each in found})),
+        ]
+        for name, found in sorted(places.items())
+    ]
+
+
+def _component(channel: Channel) -> list[str]:
+    bindings = channel.bindings
+    notes = [
+        note
+        for holds, note in (
+            (channel.commented, "commented out"),
+            (not channel.reachable and not channel.commented, "never called"),
+            (channel.unique_per_mount, "name made anew"),
+            (channel.in_render, "in render"),
+            (any(not each.proven for each in bindings), "dynamic"),
+        )
+        if holds
+    ]
+    return [
+        f"{_named(channel.owner, channel.file)} ({channel.file}:{channel.line})",
+        "; ".join(
+            each.table.text or "*" if each.kind == CHANGES else each.kind for each in bindings
+        ),
+        "; ".join(each.event.text or "*" for each in bindings),
+        "; ".join(each.filter.text for each in bindings if each.filter.text),
+        channel.cleanup.value,
+        ", ".join(notes),
+    ]
+
+
+def _named(owner: str, file: str) -> str:
+    return owner or PurePosixPath(file).stem

@@ -1,0 +1,226 @@
+"""What a listening call listens to, field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from realtime_hub.scan.model import ANY, CHANGES, Binding, Span, Term
+from realtime_hub.scan.syntax import Call, CallSite, Expr, Literal, Member, Module
+from realtime_hub.scan.values import Blocker, Env, Value, Values
+from realtime_hub.scan.vocabulary import EVENTS, FILTER_TYPES, KINDS, METHODS
+
+_FIELDS: Final = ("event", "schema", "table", "filter")
+_PYTHON: Final = ("event", "callback", "table", "schema", "filter")
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A call that listens, before its parameters are known. env: what they are bound to."""
+
+    module: Module
+    site: CallSite
+    kind: str
+    fields: Callable[[Env, list[Blocker]], tuple[Term, ...]]
+    options: Expr | None
+    handler: Expr | None
+
+    def binding(self, env: Env, blockers: list[Blocker] | None = None) -> Binding:
+        """What it listens to; blockers: gets the variables that its unknown fields hang on."""
+        event, schema, table, narrowed = self.fields(env, [] if blockers is None else blockers)
+        call = self.site.call
+        return Binding(
+            self.module.path,
+            call.line,
+            self.kind,
+            event,
+            schema,
+            table,
+            narrowed,
+            Span(call.start, call.end),
+            call.opening,
+            _span(self.options),
+            _span(self.handler),
+        )
+
+
+class Listenings:
+    """Recognises listening calls."""
+
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def read(self, module: Module, site: CallSite) -> Listening | None:
+        """None: it is no such call."""
+        call = site.call
+        if call.method in METHODS:
+            return self._method(module, site)
+        if call.method == "on" and call.receiver is not None and call.arguments:
+            return self._on(module, site, call)
+        return None
+
+    def _on(self, module: Module, site: CallSite, call: Call) -> Listening | None:
+        first = call.arguments[0]
+        if isinstance(first, Literal) and first.value not in KINDS | EVENTS:
+            return None
+        kind = self._values.text(Value(first, module))
+        if kind in KINDS and len(call.arguments) > 1:
+            options = call.arguments[1]
+            handler = call.arguments[2] if len(call.arguments) > 2 else None
+
+            def fields(env: Env, blockers: list[Blocker]) -> tuple[Term, ...]:
+                return self._options(Value(options, module, env), kind, blockers)
+
+            return Listening(module, site, kind, fields, options, handler)
+        if kind in EVENTS:
+            return self._first_version(module, site, call)
+        return None
+
+    def _first_version(self, module: Module, site: CallSite, call: Call) -> Listening | None:
+        """`from('schema:table:filter').on(event, handler)`, or of a channel with such a topic."""
+        origin = self._origin(Value(call.receiver or call, module))
+        if origin is None:
+            return None
+        event, topic = call.arguments[0], origin.expr
+        handler = call.arguments[1] if len(call.arguments) > 1 else None
+
+        def fields(env: Env, blockers: list[Blocker]) -> tuple[Term, ...]:
+            first = self.term(Value(event, module, env), blockers)
+            return (first, *self._topic(Value(topic, origin.module, env), blockers))
+
+        return Listening(module, site, CHANGES, fields, None, handler)
+
+    def _origin(self, receiver: Value) -> Value | None:
+        """The text that names the table."""
+        for each in self._values.reduce(receiver):
+            call = each.expr
+            if not isinstance(call, Call) or not call.arguments:
+                continue
+            if call.method == "from":
+                return each.of(call.arguments[0])
+            topic = self._values.text(each.of(call.arguments[0]))
+            if call.method == "channel" and topic and topic.startswith("realtime:"):
+                return each.of(call.arguments[0])
+        return None
+
+    def _topic(self, topic: Value, blockers: list[Blocker]) -> tuple[Term, Term, Term]:
+        text = self._values.text(topic, blockers)
+        if text is None:
+            return self._dynamic_topic(topic, blockers)
+        names, narrowed = _split(text.removeprefix("realtime:"))
+        schema, _, table = names.rpartition(":")
+        schema = schema or (ANY if table == ANY else "public")
+        return Term(schema), Term(table), Term(narrowed)
+
+    def _dynamic_topic(self, topic: Value, blockers: list[Blocker]) -> tuple[Term, Term, Term]:
+        """A template whose literal beginning names the table: `messages:room=eq.${id}`."""
+        for each in self._values.reduce(topic):
+            parts = getattr(each.expr, "parts", ())
+            head = parts[0].value if parts and isinstance(parts[0], Literal) else None
+            if isinstance(head, str) and ":" in head:
+                names, narrowed = _split(head)
+                schema, _, table = names.removeprefix("realtime:").rpartition(":")
+                rest = each.code.strip("`'\"")[len(names) + 1 :]
+                written = Term() if narrowed is None else Term(f"`{rest}`", False)
+                return Term(schema or "public"), Term(table), written
+        return Term("public"), Term(topic.code, False), Term()
+
+    def _method(self, module: Module, site: CallSite) -> Listening:
+        call = site.call
+        kind, fixed = METHODS[call.method]
+        python = "_" in call.method
+        names = _PYTHON if python and kind == CHANGES else ("event", "callback")
+        handler = call.argument(1 if python and fixed is None else 0, "callback")
+
+        def fields(env: Env, blockers: list[Blocker]) -> tuple[Term, ...]:
+            if fixed is not None:
+                return Term(fixed), Term(), Term(), Term()
+            given = {name: self._argument(call, names, name, python) for name in _FIELDS}
+            found = {
+                name: Term() if value is None else self.term(Value(value, module, env), blockers)
+                for name, value in given.items()
+                if name != "filter"
+            }
+            narrowed = given["filter"]
+            value = None if narrowed is None else Value(narrowed, module, env)
+            terms = (*found.values(), self._filter(value, blockers))
+            return self._defaults(kind, terms)
+
+        return Listening(module, site, kind, fields, None, handler)
+
+    @staticmethod
+    def _argument(call: Call, names: Sequence[str], name: str, positional: bool) -> Expr | None:
+        place = names.index(name) if positional and name in names else -1
+        return call.argument(place, name)
+
+    # Fields
+
+    def _options(self, options: Value, kind: str, blockers: list[Blocker]) -> tuple[Term, ...]:
+        names = _FIELDS if kind == CHANGES else ("event",)
+        found = [self._field(options, name, blockers) for name in names]
+        terms = (*found, *[Term()] * (len(_FIELDS) - len(found)))
+        return self._defaults(kind, terms)
+
+    @staticmethod
+    def _defaults(kind: str, terms: tuple[Term, ...]) -> tuple[Term, ...]:
+        if kind != CHANGES:
+            return terms
+        event, schema, table, narrowed = terms
+        event = Term(ANY) if event.text is None else event
+        return event, Term("public") if schema.text is None else schema, table, narrowed
+
+    def _field(self, options: Value, name: str, blockers: list[Blocker]) -> Term:
+        values = self._values.field(options, name)
+        if values is None:
+            return Term()
+        if not values:
+            self._values.text(options, blockers)
+            return Term(f"{options.code}.{name}", False)
+        return self._term(values, blockers)
+
+    def term(self, value: Value, blockers: list[Blocker]) -> Term:
+        return self._term([value], blockers)
+
+    def _term(self, values: Sequence[Value], blockers: list[Blocker]) -> Term:
+        texts = {self._values.text(value, blockers) for value in values}
+        if len(texts) == 1 and None not in texts:
+            return Term(texts.pop())
+        return Term(values[0].code, False)
+
+    def _filter(self, value: Value | None, blockers: list[Blocker]) -> Term:
+        """Text, a `PostgresChangeFilter(type, column, value)`, or a `ChannelFilter`'s text."""
+        if value is None:
+            return Term()
+        for each in self._values.reduce(value):
+            call = each.expr
+            if isinstance(call, Call) and call.method == "PostgresChangeFilter":
+                return self._change_filter(each, call, blockers)
+        return self.term(value, blockers)
+
+    def _change_filter(self, made: Value, call: Call, blockers: list[Blocker]) -> Term:
+        parts = [call.argument(-1, name) for name in ("column", "type", "value")]
+        if None in parts:
+            return Term(made.code, False)
+        column, kind, operand = (made.of(part) for part in parts if part is not None)
+        name = self._values.text(column, blockers)
+        value = self._values.text(operand, blockers)
+        operator = kind.expr.name if isinstance(kind.expr, Member) else None
+        if name is None or operator is None:
+            return Term(made.code, False)
+        written = f"{name}={FILTER_TYPES.get(operator, operator)}."
+        if value is None:
+            return Term(f"{written}{operand.code}", False)
+        return Term(written + value)
+
+
+def _split(topic: str) -> tuple[str, str | None]:
+    """`schema:table` and the filter behind it."""
+    names, colon, last = topic.rpartition(":")
+    if colon and "=" in last:
+        return names, last
+    return (names, None) if colon and not last else (topic, None)
+
+
+def _span(expr: Expr | None) -> Span | None:
+    return None if expr is None else Span(expr.start, expr.end)

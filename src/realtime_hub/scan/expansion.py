@@ -1,0 +1,217 @@
+"""What parameters and loop variables are bound to: by callers, loops, and calls such as `map`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from realtime_hub.scan.model import Place
+from realtime_hub.scan.scopes import Given, Looped
+from realtime_hub.scan.syntax import Array, Call, CallSite, Expr, Lambda, Literal, Module, Record
+from realtime_hub.scan.values import Blocker, Env, Value, Values
+
+T = TypeVar("T")
+
+_DEPTH: Final = 8
+_MOST: Final = 400
+_EACH: Final = frozenset({"forEach", "map", "flatMap", "filter", "each", "expand", "some", "every"})
+_PARTS: Final = frozenset({"entries", "keys", "values", "items"})
+_COPIES: Final = frozenset({"from", "list", "tuple", "sorted", "set", "toList", "toSet", "freeze"})
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """One way through callers and loops. sites: calls passed, the outermost last."""
+
+    env: Env
+    sites: tuple[tuple[Module, CallSite], ...] = ()
+
+    def place(self, module: Module, line: int) -> Place:
+        """Where it is brought about: the outermost call, or the place itself."""
+        if not self.sites:
+            return Place(module.path, line)
+        caller, site = self.sites[-1]
+        return Place(caller.path, site.call.line)
+
+
+class Expansion:
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def all(
+        self, evaluate: Callable[[Env, list[Blocker]], T], start: Expanded | None = None
+    ) -> list[tuple[T, Expanded]]:
+        """What it comes to in every binding of the variables that it hangs on."""
+        found: list[tuple[T, Expanded]] = []
+        for pair in self._ways(evaluate, start or Expanded({}), _DEPTH):
+            found.append(pair)
+            if len(found) >= _MOST:
+                break
+        return found
+
+    def _ways(
+        self, evaluate: Callable[[Env, list[Blocker]], T], way: Expanded, depth: int
+    ) -> Iterator[tuple[T, Expanded]]:
+        blockers: list[Blocker] = []
+        result = evaluate(way.env, blockers)
+        for blocker in blockers if depth else ():
+            ways = self._bound(blocker, way)
+            if ways:
+                for each in ways:
+                    yield from self._ways(evaluate, each, depth - 1)
+                return
+        yield result, way
+
+    def _bound(self, blocker: Blocker, way: Expanded) -> list[Expanded]:
+        match blocker.meaning:
+            case Looped():
+                return self._looped(blocker, blocker.meaning, way)
+            case Given():
+                lambda_ = self._iterated(blocker, blocker.meaning, way)
+                return lambda_ or self._called(blocker, blocker.meaning, way)
+
+    # Loops
+
+    def _looped(self, blocker: Blocker, meaning: Looped, way: Expanded) -> list[Expanded]:
+        loop = meaning.loop
+        iterable = Value(loop.iterable, blocker.module, way.env)
+        items = self.keys(iterable) if loop.keys else self.items(iterable)
+        found = []
+        for item in items or ():
+            env = dict(way.env)
+            for name, path in loop.targets:
+                key = Blocker(blocker.module, Looped(loop, name, path)).key
+                values = self._values.part(item, path)
+                if values:
+                    env[key] = values[0]
+            found.append(Expanded(env, way.sites))
+        return found if all(blocker.key in each.env for each in found) else []
+
+    def items(self, iterable: Value) -> list[Value] | None:
+        """Those of a list that is written out, or of an object's entries; None if not known."""
+        found: list[Value] = []
+        for each in self._values.reduce(iterable):
+            match each.expr:
+                case Array(items=items):
+                    found += [each.of(item) for item in items]
+                case Record() as record:
+                    found += [each.of(_key(record, name)) for name, _ in record.fields]
+                case Call() as call:
+                    found += self._parts(each, call) or ()
+        return found or None
+
+    def keys(self, iterable: Value) -> list[Value] | None:
+        found = [
+            each.of(_key(each.expr, name))
+            for each in self._values.reduce(iterable)
+            if isinstance(each.expr, Record)
+            for name, _ in each.expr.fields
+        ]
+        return found or None
+
+    def _parts(self, value: Value, call: Call) -> list[Value] | None:
+        """`Object.entries(x)`, `x.items()`, `enumerate(x)`, `Array.from(x)`, `x.filter(f)`."""
+        inner = call.arguments[0] if call.arguments else call.receiver
+        if inner is None:
+            return None
+        if call.method in _PARTS:
+            return self._fields(value.of(inner), call.method)
+        if call.method in {"filter", "slice"} and call.receiver is not None:
+            return self.items(value.of(call.receiver))
+        if call.method in _COPIES or (call.new and call.method in {"Set", "Array"}):
+            return self.items(value.of(inner))
+        if call.method == "enumerate":
+            items = self.items(value.of(inner)) or []
+            return [
+                each.of(_pair(each.expr, _number(each.expr, i))) for i, each in enumerate(items)
+            ]
+        return None
+
+    def _fields(self, owner: Value, part: str) -> list[Value]:
+        found = []
+        for each in self._values.reduce(owner):
+            if isinstance(each.expr, Array) and part == "values":
+                found += [each.of(item) for item in each.expr.items]
+            if not isinstance(each.expr, Record):
+                continue
+            for name, value in each.expr.fields:
+                key = _key(each.expr, name)
+                chosen = {"keys": key, "values": value}.get(part, _pair(value, key))
+                found.append(each.of(chosen))
+        return found
+
+    # `tables.forEach((table) => ...)`
+
+    def _iterated(self, blocker: Blocker, meaning: Given, way: Expanded) -> list[Expanded]:
+        site = self._argument_of(blocker.module, meaning.function)
+        if site is None or site.call.receiver is None:
+            return []
+        receiver = Value(site.call.receiver, blocker.module, way.env)
+        place = 0
+        if site.call.method in {"reduce", "fold"} and meaning.parameter.position == 0:
+            return self._first(blocker, site, way)
+        if site.call.method in {"reduce", "fold"}:
+            place = 1
+        elif site.call.method not in _EACH:
+            return []
+        items = self.items(receiver)
+        found = []
+        for item in items or ():
+            env = dict(way.env)
+            for parameter in blocker.module.functions[meaning.function].parameters:
+                if parameter.position == place:
+                    key = Blocker(blocker.module, Given(meaning.function, parameter)).key
+                    values = self._values.part(item, parameter.path)
+                    if values:
+                        env[key] = values[0]
+            found.append(Expanded(env, way.sites))
+        return found if all(blocker.key in each.env for each in found) else []
+
+    def _first(self, blocker: Blocker, site: CallSite, way: Expanded) -> list[Expanded]:
+        """What `reduce` begins with."""
+        start = site.call.argument(1 if site.call.method == "reduce" else 0)
+        if start is None:
+            return []
+        env = {**way.env, blocker.key: Value(start, blocker.module, way.env)}
+        return [Expanded(env, way.sites)]
+
+    def _argument_of(self, module: Module, number: int) -> CallSite | None:
+        """The call that a function is written as an argument of."""
+        function = module.functions[number]
+        for site in module.calls:
+            if site.call.opening <= function.start and function.end <= site.call.end:
+                for each in site.call.arguments:
+                    if isinstance(each, Lambda) and each.function == number:
+                        return site
+        return None
+
+    # Callers
+
+    def _called(self, blocker: Blocker, meaning: Given, way: Expanded) -> list[Expanded]:
+        module, number = blocker.module, meaning.function
+        function = module.functions[number]
+        as_value = Value(
+            Lambda(function.start, function.end, function.line, number), module, way.env
+        )
+        found = []
+        for caller, site in self._values.callers(module, number):
+            if any(site is passed for _, passed in way.sites):
+                continue
+            bound = dict(self._values.bindings(as_value, site.call, Value(site.call, caller)))
+            if blocker.key in bound:
+                env = {**way.env, **bound}
+                found.append(Expanded(env, (*way.sites, (caller, site))))
+        return found
+
+
+def _key(record: Record, name: str) -> Literal:
+    return Literal(record.start, record.end, record.line, name)
+
+
+def _number(expr: Expr, number: int) -> Literal:
+    return Literal(expr.start, expr.end, expr.line, number)
+
+
+def _pair(value: Expr, key: Expr) -> Array:
+    return Array(value.start, value.end, value.line, (key, value))

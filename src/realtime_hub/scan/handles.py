@@ -1,0 +1,239 @@
+"""Which variables, fields and containers may hold a channel, and which calls close it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from realtime_hub.scan.channels import Draft
+from realtime_hub.scan.model import Style
+from realtime_hub.scan.scopes import Scopes
+from realtime_hub.scan.syntax import (
+    THIS,
+    Array,
+    Assignment,
+    Awaited,
+    Call,
+    CallSite,
+    Choice,
+    Expr,
+    Index,
+    Lambda,
+    Member,
+    Module,
+    Name,
+    Record,
+    walk,
+)
+from realtime_hub.scan.values import Value, Values
+from realtime_hub.scan.vocabulary import CHAINED, CLOSING, REMOVING, REMOVING_ALL
+
+_BOXES: Final = frozenset(
+    {"useRef", "ref", "shallowRef", "useState", "useMemo", "signal", "writable", "Map", "Set"}
+)
+_STORING: Final = frozenset({"push", "add", "set", "append", "unshift", "addAll", "insert", "put"})
+_EACH: Final = frozenset({"forEach", "map", "flatMap", "filter", "each"})
+_ROUNDS: Final = 4
+
+Place = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class Handles:
+    """What may hold a channel: places by module, and functions that return it."""
+
+    draft: Draft
+    places: set[tuple[str, Place]] = field(default_factory=set)
+    returning: set[tuple[str, int]] = field(default_factory=set)
+    modules: dict[str, Module] = field(default_factory=dict)
+
+
+class Holding:
+    """Follows a channel forward, from where it is made."""
+
+    def __init__(self, values: Values, draft: Draft) -> None:
+        self._values = values
+        self._draft = draft
+        self.found = Handles(draft, modules={draft.module.path: draft.module})
+        for _ in range(_ROUNDS):
+            before = len(self.found.places) + len(self.found.returning)
+            for module in list(self.found.modules.values()):
+                self._round(module)
+            if len(self.found.places) + len(self.found.returning) == before:
+                break
+
+    # One round over a module
+
+    def _round(self, module: Module) -> None:
+        scopes = self._values.scopes(module)
+        for write in module.assignments:
+            if write.value is not None and self.holds(module, write.value):
+                self._put(module, scopes, write.target)
+        for site in module.calls:
+            self._passed(module, scopes, site)
+        for loop in module.loops:
+            if self.mentions(module, loop.iterable):
+                for name, _ in loop.targets:
+                    self.found.places.add((module.path, (name, loop.start)))
+        for function in module.functions[1:]:
+            held = any(self.holds(module, each) for each in function.returns)
+            if held and (module.path, function.number) not in self.found.returning:
+                self.found.returning.add((module.path, function.number))
+                for caller, _ in self._values.callers(module, function.number):
+                    self.found.modules.setdefault(caller.path, caller)
+
+    def _put(self, module: Module, scopes: Scopes, target: Expr) -> None:
+        place = scopes.place(target)
+        if place is not None:
+            self.found.places.add((module.path, place))
+        if isinstance(target, Index):
+            self._put(module, scopes, target.object)
+
+    def _passed(self, module: Module, scopes: Scopes, site: CallSite) -> None:
+        call = site.call
+        given = [each for each in call.arguments if self.holds(module, each)]
+        if given and call.method in _STORING and call.receiver is not None:
+            self._put(module, scopes, call.receiver)
+        elif given and isinstance(call.function, Name):
+            self._state(module, scopes, call.function)
+            self._parameters(module, call)
+        elif call.method in _EACH and call.receiver is not None:
+            lambdas = [each for each in call.arguments if isinstance(each, Lambda)]
+            if lambdas and self.mentions(module, call.receiver):
+                for each in lambdas:
+                    self._parameter(module, each.function)
+
+    def _parameter(self, module: Module, number: int) -> None:
+        for parameter in module.functions[number].parameters:
+            self.found.places.add((module.path, (parameter.name, number)))
+
+    def _parameters(self, module: Module, call: Call) -> None:
+        """Those of the function that the channel is given to."""
+        for each in self._values.functions(Value(call, module)):
+            if not isinstance(each.expr, Lambda):
+                continue
+            number = each.expr.function
+            for parameter in each.module.functions[number].parameters:
+                given = call.argument(parameter.position, parameter.keyword)
+                if given is not None and self.holds(module, given):
+                    self.found.modules.setdefault(each.module.path, each.module)
+                    self.found.places.add((each.module.path, (parameter.name, number)))
+
+    def _state(self, module: Module, scopes: Scopes, setter: Name) -> None:
+        """`const [channel, setChannel] = useState()`."""
+        setting = self._declaration(module, scopes, setter)
+        if setting is None or setting.path != (1,):
+            return
+        for write in module.assignments:
+            if write.start == setting.start and write.path == (0,):
+                self._put(module, scopes, write.target)
+
+    @staticmethod
+    def _declaration(module: Module, scopes: Scopes, name: Name) -> Assignment | None:
+        place = scopes.place(name)
+        for write in module.assignments:
+            if write.declared and write.path and scopes.place(write.target) == place:
+                return write
+        return None
+
+    # Questions
+
+    def holds(self, module: Module, expr: Expr) -> bool:
+        """It is the channel, or something that contains it."""
+        return any(self._is(module, each) for each in self._flows(module, expr))
+
+    def mentions(self, module: Module, expr: Expr) -> bool:
+        """The channel is somewhere in it."""
+        return any(self._is(module, each) for each in walk(expr))
+
+    def _is(self, module: Module, expr: Expr) -> bool:
+        node = self._draft.node
+        if module is self._draft.module and (expr.start, expr.end) == (node.start, node.end):
+            return True
+        if isinstance(expr, Name | Member | Index):
+            return self._held(module, self._values.scopes(module).place(expr))
+        if isinstance(expr, Call) and self.found.returning:
+            return any(
+                isinstance(each.expr, Lambda)
+                and (each.module.path, each.expr.function) in self.found.returning
+                for each in self._values.functions(Value(expr, module))
+            )
+        return False
+
+    def _held(self, module: Module, place: Place | None) -> bool:
+        if place is None:
+            return False
+        least = 3 if place[0] == THIS else 1
+        return any(
+            (module.path, place[:length]) in self.found.places
+            for length in range(least, len(place) + 1)
+        )
+
+    def _flows(self, module: Module, expr: Expr) -> Iterator[Expr]:
+        """The expression and those whose value it passes on."""
+        stack = [expr]
+        while stack:
+            each = stack.pop()
+            yield each
+            match each:
+                case Awaited(value=inner):
+                    stack.append(inner)
+                case Choice(options=items) | Array(items=items):
+                    stack.extend(items)
+                case Record():
+                    stack += [*(value for _, value in each.fields), *each.spreads]
+                case Call():
+                    stack += self._of_call(module, each)
+
+    def _of_call(self, module: Module, call: Call) -> list[Expr]:
+        found: list[Expr] = []
+        chained = call.method in CHAINED or self._draft.style is Style.STREAM
+        if call.receiver is not None and chained:
+            found.append(call.receiver)
+        if call.method in _EACH | {"all", "allSettled", "gather"} or call.method in _BOXES:
+            for each in call.arguments:
+                inner = [each]
+                if isinstance(each, Lambda):
+                    inner = module.functions[each.function].returns
+                found += inner
+        return found
+
+    # Closing
+
+    def closing(self) -> Iterator[tuple[Module, CallSite]]:
+        """Calls that close this channel."""
+        for module in self.found.modules.values():
+            for site in module.calls:
+                if self._closes(module, site.call):
+                    yield module, site
+
+    def closing_all(self) -> Iterator[tuple[Module, CallSite]]:
+        """Calls in the same files that close all channels."""
+        for module in self.found.modules.values():
+            for site in module.calls:
+                if site.call.method in REMOVING_ALL:
+                    yield module, site
+
+    def _closes(self, module: Module, call: Call) -> bool:
+        if call.method in REMOVING:
+            return any(self._named(module, each) for each in call.arguments)
+        if call.method in CLOSING and call.receiver is not None:
+            return self._named(module, call.receiver)
+        if call.method in _EACH and call.receiver is not None and call.arguments:
+            passed = call.arguments[0]
+            named = isinstance(passed, Member) and passed.name in REMOVING | CLOSING
+            return named and self.mentions(module, call.receiver)
+        return False
+
+    def _named(self, module: Module, expr: Expr) -> bool:
+        """It is the channel, or one got again by the same name."""
+        if self.holds(module, expr):
+            return True
+        own = self._draft.name
+        for each in self._flows(module, expr):
+            if isinstance(each, Call) and each.method == "channel" and each.arguments and own:
+                given = self._values.text(Value(each.arguments[0], module))
+                if given is not None and given == self._values.text(Value(own, self._draft.module)):
+                    return True
+        return False

@@ -1,0 +1,121 @@
+"""Which files hold code, in which language, and how they are parsed."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from ast_grep_py import SgRoot, register_dynamic_language
+
+from realtime_hub.scan.reading.dart import DartReader
+from realtime_hub.scan.reading.javascript import JavaScriptReader
+from realtime_hub.scan.reading.python import PythonReader
+from realtime_hub.scan.reading.reader import Reader
+from realtime_hub.scan.syntax import Module
+
+TYPESCRIPT: Final = "typescript"
+JAVASCRIPT: Final = "javascript"
+PYTHON: Final = "python"
+DART: Final = "dart"
+SCRIPTS: Final = frozenset({"vue", "svelte"})
+
+_LANGUAGES: Final = {
+    ".ts": TYPESCRIPT,
+    ".mts": TYPESCRIPT,
+    ".cts": TYPESCRIPT,
+    ".tsx": "tsx",
+    ".js": JAVASCRIPT,
+    ".jsx": JAVASCRIPT,
+    ".mjs": JAVASCRIPT,
+    ".cjs": JAVASCRIPT,
+    ".vue": "vue",
+    ".svelte": "svelte",
+    ".py": PYTHON,
+    ".dart": DART,
+}
+_READERS: Final[dict[str, type[Reader]]] = {PYTHON: PythonReader, DART: DartReader}
+_SCRIPT: Final = re.compile(r"<script\b([^>]*)>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
+_WORDS: Final = re.compile(r"\blang\s*=\s*['\"]?(\w+)")
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_$][\w$]*")
+_NOT_LINE_END: Final = re.compile(r"[^\n]")
+
+
+def language_of(path: str) -> str | None:
+    """By the name's ending; None for what is not code of a kind that is known."""
+    return _LANGUAGES.get(PurePosixPath(path).suffix.lower())
+
+
+def read_module(path: str, source: str) -> Module:
+    """Read a file's text.
+
+    Raises:
+        RecursionError: it is nested too deeply.
+        KeyError: its ending is not known.
+    """
+    language = _LANGUAGES[PurePosixPath(path).suffix.lower()]
+    text = source
+    if language in SCRIPTS:
+        text, language = script_of(source)
+    module = parsed(path, language, source, text)
+    if text is not source:
+        _refer_to_template(module)
+    return module
+
+
+def parsed(path: str, language: str, source: str, text: str) -> Module:
+    """Read code of a language.
+
+    Raises:
+        RecursionError: it is nested too deeply.
+    """
+    if language == DART:
+        _know_dart()
+    module = Module(path, language, source, text)
+    root = SgRoot(text, language).root()
+    reader = _READERS.get(language, JavaScriptReader)(module, root)
+    reader.read()
+    module.damaged = module.damaged or root.find(kind="ERROR") is not None
+    return module
+
+
+def script_of(source: str) -> tuple[str, str]:
+    """The script blocks of a component, all else blanked so that offsets stay, and their
+    language."""
+    kept: list[str] = []
+    position = 0
+    languages = set()
+    for block in _SCRIPT.finditer(source):
+        start, end = block.span(2)
+        kept += [_NOT_LINE_END.sub(" ", source[position:start]), source[start:end]]
+        position = end
+        languages |= {found[1] for found in [_WORDS.search(block[1])] if found}
+    kept.append(_NOT_LINE_END.sub(" ", source[position:]))
+    if languages & {"tsx", "jsx"}:
+        return "".join(kept), "tsx"
+    return "".join(kept), TYPESCRIPT if languages & {"ts", "typescript"} else JAVASCRIPT
+
+
+def _refer_to_template(module: Module) -> None:
+    """What a component's markup names is used, though no code says so."""
+    outside = "".join(
+        a if b == " " or b == "\n" else " " for a, b in zip(module.source, module.text, strict=True)
+    )
+    for found in _IDENTIFIER.finditer(outside):
+        module.references.setdefault(found[0], []).append(found.start())
+
+
+@cache
+def _know_dart() -> None:
+    """Hand the grammar's own library to ast-grep, so that all trees are alike."""
+    import tree_sitter_dart
+
+    folder = Path(tree_sitter_dart.__file__).parent
+    library = next(path for path in folder.iterdir() if path.name.startswith("_binding."))
+    language: Any = {
+        "library_path": str(library),
+        "language_symbol": "tree_sitter_dart",
+        "extensions": ["dart"],
+    }
+    register_dynamic_language({DART: language})

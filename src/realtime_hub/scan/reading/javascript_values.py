@@ -1,0 +1,346 @@
+"""Values of JavaScript and TypeScript: expressions and functions."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ast_grep_py import SgNode
+
+from realtime_hub.scan.reading.patterns import bound_names
+from realtime_hub.scan.reading.reader import Reader, called_at, joined, span
+from realtime_hub.scan.reading.strings import unescaped
+from realtime_hub.scan.syntax import (
+    THIS,
+    Array,
+    Awaited,
+    Call,
+    Choice,
+    Expr,
+    Function,
+    Index,
+    Lambda,
+    Literal,
+    Member,
+    Name,
+    Opaque,
+    Parameter,
+    Record,
+    Use,
+)
+
+_FUNCTIONS: Final = frozenset(
+    {"arrow_function", "function_expression", "function", "generator_function"}
+)
+_TRANSPARENT: Final = frozenset(
+    {
+        "parenthesized_expression",
+        "as_expression",
+        "satisfies_expression",
+        "non_null_expression",
+        "type_assertion",
+        "instantiation_expression",
+    }
+)
+_CONSTANTS: Final = {"true": True, "false": False, "null": None, "undefined": None}
+_IGNORED: Final = frozenset(
+    {"type_annotation", "type_arguments", "type_parameters", "predefined_type", "escape_sequence"}
+)
+
+
+class JavaScriptValues(Reader):
+    def _expression(self, node: SgNode, name: str = "", named_at: int = -1) -> Expr:
+        kind = node.kind()
+        if kind in _FUNCTIONS:
+            return self._function_value(node, name, named_at)
+        if kind in _TRANSPARENT:
+            return self._inner(node, name, named_at)
+        if kind in _IGNORED or not node.is_named():
+            return self._leaf(node, kind)
+        match kind:
+            case "call_expression" | "new_expression":
+                return self._call(node, new=kind == "new_expression")
+            case "member_expression" | "subscript_expression":
+                return self._member(node)
+            case "object":
+                return self._object(node)
+            case "array":
+                return self._array(node)
+            case "string" | "template_string":
+                return self._text(node)
+            case "binary_expression" | "ternary_expression":
+                return self._operation(node)
+            case "assignment_expression" | "augmented_assignment_expression":
+                return self._assignment(node)
+            case "await_expression":
+                return self._awaited(node)
+            case "unary_expression" if node.text().startswith("void"):
+                inner = self._inner(node, "", -1)
+                self._used(inner, Use.DISCARDED, node)
+                return Opaque(*span(node))
+            case "class":
+                return self._class_value(node)
+            case "comment":
+                self._comment(node)
+                return Opaque(*span(node))
+        return self._leaf(node, kind)
+
+    def _leaf(self, node: SgNode, kind: str) -> Expr:
+        start, end, line = span(node)
+        if kind in {"identifier", "shorthand_property_identifier"}:
+            name = node.text()
+            self._refer(name, start)
+            return Name(start, end, line, name)
+        if kind == "this":
+            return Name(start, end, line, THIS)
+        if kind in _CONSTANTS:
+            return Literal(start, end, line, _CONSTANTS[kind])
+        if kind == "number":
+            return Literal(start, end, line, node.text())
+        if kind in {"property_identifier", "type_identifier"}:
+            self._refer(node.text(), start)
+        if kind in _IGNORED:
+            return Opaque(start, end, line)
+        if kind.startswith("jsx_"):
+            self.module.functions[self._function].renders = True
+        for child in node.children():
+            self._part(child)
+        return Opaque(start, end, line)
+
+    def _part(self, node: SgNode) -> None:
+        """Something inside of an expression that is not one of its values."""
+        if node.kind() in {"statement_block", "expression_statement"}:
+            self._statement(node, node.kind())
+        elif node.is_named():
+            self._expression(node)
+
+    def _inner(self, node: SgNode, name: str, named_at: int) -> Expr:
+        """The value inside of a cast or parentheses."""
+        value: Expr = Opaque(*span(node))
+        found = False
+        for child in node.named_children():
+            if child.kind() == "comment":
+                self._comment(child)
+            elif not found and (node.kind() != "type_assertion" or "type" not in child.kind()):
+                value, found = self._expression(child, name, named_at), True
+        return value
+
+    def _awaited(self, node: SgNode) -> Expr:
+        return Awaited(*span(node), self._inner(node, "", -1))
+
+    def _class_value(self, node: SgNode) -> Expr:
+        self._statement(node, "class_declaration")
+        return Opaque(*span(node))
+
+    # Calls and members
+
+    def _call(self, node: SgNode, *, new: bool) -> Expr:
+        start, end, line = span(node)
+        called = node.field("constructor" if new else "function")
+        given = node.field("arguments")
+        if called is None:
+            return self._opaque(node)
+        if called.kind() == "import":
+            function: Expr = Name(*span(called), "import")
+        else:
+            function = self._expression(called)
+        arguments: list[Expr] = []
+        opening = end
+        if given is not None and given.kind() == "arguments":
+            opening = span(given)[0]
+            arguments = self._arguments(given)
+        elif given is not None:
+            self._expression(given)
+        call = Call(
+            start, end, called_at(function, line), function, tuple(arguments), (), new, opening
+        )
+        return self._note_call(call)
+
+    def _arguments(self, given: SgNode) -> list[Expr]:
+        found = []
+        for each in given.named_children():
+            if each.kind() == "comment":
+                self._comment(each)
+            else:
+                found.append(self._expression(each))
+        return found
+
+    def _member(self, node: SgNode) -> Expr:
+        start, end, line = span(node)
+        owner = node.field("object")
+        if owner is None:
+            return self._opaque(node)
+        value = self._expression(owner)
+        prop = node.field("property")
+        if prop is not None:
+            text = prop.text()
+            self._refer(text, span(prop)[0])
+            return Member(start, end, span(prop)[2], value, text)
+        index = node.field("index")
+        if index is None:
+            return Opaque(start, end, line)
+        key = self._expression(index)
+        if isinstance(key, Literal) and isinstance(key.value, str):
+            self._refer(key.value, key.start)
+            return Member(start, end, line, value, key.value)
+        return Index(start, end, line, value, key)
+
+    # Composite values
+
+    def _object(self, node: SgNode) -> Expr:
+        start, end, line = span(node)
+        fields: list[tuple[str, Expr]] = []
+        spreads: list[Expr] = []
+        receiver = self._receivers[-1] if self._receivers else None
+        # Nested objects of a component's options share its `this`.
+        own = receiver if receiver and receiver[1] == "{}" else (start, "{}")
+        with self._receiver(*own):
+            for each in node.named_children():
+                self._field(each, fields, spreads)
+        record = Record(start, end, line, tuple(fields), tuple(spreads))
+        self.module.records.append((record, self._function))
+        return record
+
+    def _field(self, each: SgNode, fields: list[tuple[str, Expr]], spreads: list[Expr]) -> None:
+        match each.kind():
+            case "pair":
+                key, value = each.field("key"), each.field("value")
+                if key is None or value is None:
+                    return
+                name = key.text().strip("'\"")
+                if key.kind() == "computed_property_name":
+                    self._opaque(key)
+                    name = ""
+                fields.append((name, self._expression(value, name, span(key)[0])))
+            case "shorthand_property_identifier":
+                name = each.text()
+                start, end, line = span(each)
+                self._refer(name, start)
+                fields.append((name, Name(start, end, line, name)))
+            case "method_definition":
+                method = self._method(each)
+                fields.append((self.module.functions[method.function].name, method))
+            case "spread_element":
+                spreads += [self._expression(child) for child in each.named_children()]
+            case "comment":
+                self._comment(each)
+
+    def _array(self, node: SgNode) -> Expr:
+        return Array(*span(node), tuple(self._arguments(node)))
+
+    def _text(self, node: SgNode) -> Expr:
+        start, end, line = span(node)
+        parts: list[Expr] = []
+        for each in node.named_children():
+            where = span(each)
+            if each.kind() == "template_substitution":
+                inner = [self._expression(child) for child in each.named_children()]
+                parts.append(inner[0] if inner else Opaque(*where))
+            elif each.kind() == "escape_sequence":
+                parts.append(Literal(*where, unescaped(each.text())))
+            else:
+                parts.append(Literal(*where, each.text()))
+        return joined(start, end, line, parts or [Literal(start, end, line, "")])
+
+    def _operation(self, node: SgNode) -> Expr:
+        start, end, line = span(node)
+        if node.kind() == "ternary_expression":
+            test = node.field("condition")
+            if test is not None:
+                self._expression(test)
+            parts = [node.field("consequence"), node.field("alternative")]
+            for part in parts:
+                self._branch(test, part)
+            return Choice(start, end, line, tuple(self._expression(p) for p in parts if p))
+        left, right, operator = node.field("left"), node.field("right"), node.field("operator")
+        if left is None or right is None or operator is None:
+            return self._opaque(node)
+        first = self._expression(left)
+        if operator.text() == "&&":
+            self._branch(left, right)
+            return self._expression(right)
+        values = (first, self._expression(right))
+        match operator.text():
+            case "+":
+                return joined(start, end, line, values)
+            case "||" | "??":
+                return Choice(start, end, line, values)
+        return Opaque(start, end, line)
+
+    def _assignment(self, node: SgNode) -> Expr:
+        left, right = node.field("left"), node.field("right")
+        if left is None or right is None:
+            return self._opaque(node)
+        if node.kind() == "augmented_assignment_expression":
+            self._expression(left)
+            return self._expression(right)
+        if left.kind() in {"object_pattern", "array_pattern"}:
+            value = self._expression(right)
+            for name, path, _, where in bound_names(left):
+                self._assign(Name(*span(where), name), value, node, path=path, alone=False)
+            return value
+        target = self._expression(left)
+        name = target.name if isinstance(target, Member | Name) else ""
+        value = self._expression(right, name, span(left)[0])
+        self._used(value, Use.ASSIGNED, node)
+        self._assign(target, value, node)
+        return value
+
+    # Functions
+
+    def _method(self, node: SgNode) -> Lambda:
+        key = node.field("name")
+        name = "" if key is None else key.text().strip("'\"")
+        value = self._function_value(node, name, -1 if key is None else span(key)[0])
+        self.module.functions[value.function].method = True
+        return value
+
+    def _function_value(self, node: SgNode, name: str, named_at: int = -1) -> Lambda:
+        body = node.field("body")
+        own = node.field("name")
+        if own is not None and not name:
+            name, named_at = own.text(), span(own)[0]
+        function = self._new_function(node, name, body)
+        function.declared_at = named_at
+        function.is_async = node.text()[:60].lstrip().startswith(("async", "static async"))
+        with self._inside(function):
+            self._parameters(node, function)
+            if body is not None:
+                self._body(body, function)
+        return self._lambda(node, function)
+
+    def _parameters(self, node: SgNode, function: Function) -> None:
+        single = node.field("parameter")
+        if single is not None:
+            function.parameters.append(Parameter(single.text(), 0, (), None))
+        given = node.field("parameters")
+        if given is None:
+            return
+        position = 0
+        for each in given.named_children():
+            if each.kind() in {"comment", "decorator"}:
+                self._statement(each, each.kind())
+                continue
+            typed = each.kind() in {"required_parameter", "optional_parameter"}
+            pattern = each.field("pattern") if typed else each
+            default = each.field("value") if typed else None
+            if pattern is None or pattern.text() == THIS:
+                continue
+            self._parameter(function, pattern, position, default)
+            position += 1
+
+    def _parameter(
+        self, function: Function, pattern: SgNode, position: int, default: SgNode | None
+    ) -> None:
+        for name, path, own, _ in bound_names(pattern):
+            chosen = own if own is not None else default
+            value = None if chosen is None else self._expression(chosen)
+            if own is None and path:  # the default is of the whole parameter
+                value = None
+            function.parameters.append(Parameter(name, position, path, value))
+
+    def _body(self, body: SgNode, function: Function) -> None:
+        if body.kind() == "statement_block":
+            self._statements(body.children())
+            return
+        value = self._used(self._expression(body), Use.RETURNED, body)
+        function.returns.append(value)

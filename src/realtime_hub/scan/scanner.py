@@ -1,0 +1,227 @@
+"""Puts a scan together: files, channels, what they come to, and what is wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from realtime_hub.errors import SettingsError
+from realtime_hub.scan.channels import Attached, Channels, Draft
+from realtime_hub.scan.cleanup import Closer
+from realtime_hub.scan.expansion import Expansion
+from realtime_hub.scan.fresh import made_anew
+from realtime_hub.scan.model import (
+    ANY,
+    CHANGES,
+    Binding,
+    Channel,
+    Place,
+    Scan,
+    Span,
+    Subscription,
+)
+from realtime_hub.scan.project import Project
+from realtime_hub.scan.sources import Progress, Sources
+from realtime_hub.scan.surroundings import Reach, in_render, owner
+from realtime_hub.scan.syntax import Call, CallSite, Module, Template
+from realtime_hub.scan.values import Blocker, Env, Value, Values
+from realtime_hub.scan.vocabulary import OPENING
+
+_ROUNDS: Final = 3
+_MANY: Final = 200
+
+
+def scan_folders(folders: Sequence[Path], progress: Progress) -> Scan:
+    """See `realtime_hub.scan.scan`."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise SettingsError(f"no folder of source code at {folder}")
+    tops = [folder.resolve() for folder in folders]
+    root = Path(os.path.commonpath(tops))
+    sources = Sources(root, tops)
+    project = Project(sources.relevant(progress), sources.code, sources.load, sources.mentions)
+    drafts = _widened(project, sources)
+    return Scanner(project, drafts).scan(sources)
+
+
+def _widened(project: Project, sources: Sources) -> list[Draft]:
+    """Channels, once all files are read that call the functions around them."""
+    drafts: list[Draft] = []
+    asked: set[str] = set()
+    for _ in range(_ROUNDS):
+        drafts = Channels(Values(project)).find()
+        names = _wrappers(drafts) - asked
+        asked |= names
+        paths = {
+            path
+            for places in sources.mentions(names).values()
+            if len(places) <= _MANY
+            for path in places
+        }
+        fresh = paths - project.modules.keys()
+        for path in fresh:
+            project.module(path)
+        if not fresh:
+            break
+    return drafts
+
+
+def _wrappers(drafts: Iterable[Draft]) -> set[str]:
+    """Names under which functions around channels may be called from other files."""
+    names = set()
+    for draft in drafts:
+        places = [(draft.module, draft.function)]
+        places += [(a.listening.module, a.listening.site.function) for a in draft.attached]
+        for module, number in places:
+            for function in module.enclosing(number):
+                if not function.renders and len(function.name) > 3:
+                    names.add(function.name)
+            names |= {export.name for export in module.exports if len(export.name) > 3}
+    return names - {"default", "constructor", "subscribe", "setup", "init", "connect", "start"}
+
+
+class Scanner:
+    """Describes the channels of a project."""
+
+    def __init__(self, project: Project, drafts: Sequence[Draft]) -> None:
+        self._drafts = drafts
+        self._values = Values(project)
+        self._expansion = Expansion(self._values)
+        self._reach = Reach(project)
+
+    def scan(self, sources: Sources) -> Scan:
+        channels = []
+        subscriptions: list[Subscription] = []
+        unresolved: list[Subscription] = []
+        for draft in self._drafts:
+            channel = self._channel(draft)
+            channels.append(channel)
+            if channel.reachable:
+                for attached in draft.attached:
+                    for each in self._effective(attached):
+                        proven = each.proven
+                        (subscriptions if proven else unresolved).append(each)
+        return Scan(
+            files=len(sources.code) + len(sources.sql),
+            unparsed=sorted(sources.unparsed),
+            channels=channels,
+            subscriptions=_distinct(subscriptions),
+            unresolved=_distinct(unresolved),
+        )
+
+    def _channel(self, draft: Draft) -> Channel:
+        module, node = draft.module, draft.node
+        cleanup, closings = Closer(self._values, draft).judge()
+        opened = draft.used_by(OPENING)
+        opened_here = any(use.site.function == draft.function for use in opened)
+        chain, site = _chain(draft)
+        name, kind = self._name(draft)
+        return Channel(
+            file=module.path,
+            line=node.line,
+            owner=owner(module, draft.function, node.start),
+            name=name,
+            name_kind=kind,
+            unique_per_mount=draft.name is not None
+            and made_anew(self._values, Value(draft.name, module)),
+            style=draft.style,
+            cleanup=cleanup,
+            reachable=self._reach.reached(module, draft.function, node.start),
+            in_render=opened_here and in_render(module, draft.function),
+            bindings=self._bindings(draft),
+            variable=_variable(module, chain),
+            call=Span(node.start, node.end),
+            client=Span(node.start, node.start)
+            if draft.client is None
+            else Span(draft.client.start, draft.client.end),
+            chain=chain,
+            statement=chain if site is None else Span(site.start, site.end),
+            subscribe=[Span(use.site.call.start, use.site.call.end) for use in opened],
+            closings=closings,
+        )
+
+    def _bindings(self, draft: Draft) -> list[Binding]:
+        found: dict[tuple[str, int], Binding] = {}
+        for attached in draft.attached:
+            binding = attached.listening.binding(attached.way.env)
+            key = (binding.file, binding.call.end)
+            known = found.get(key)
+            if known is None:
+                found[key] = binding
+            elif known != binding:
+                found[key] = attached.listening.binding({})
+        path = draft.module.path
+        return sorted(found.values(), key=lambda each: (each.file != path, each.call.end))
+
+    def _name(self, draft: Draft) -> tuple[str, str]:
+        """The source expression, and what it comes to."""
+        if draft.name is None:
+            return draft.module.code(draft.node), "dynamic"
+        value = Value(draft.name, draft.module)
+        if self._values.text(value) is not None:
+            return value.code, "literal"
+        reduced = self._values.reduce(value)
+        template = len(reduced) == 1 and isinstance(reduced[0].expr, Template)
+        return value.code, "template" if template else "dynamic"
+
+    # What they come to
+
+    def _effective(self, attached: Attached) -> list[Subscription]:
+        listening = attached.listening
+        if listening.kind != CHANGES:
+            return []
+        module, line = listening.module, listening.site.call.line
+
+        def evaluate(env: Env, blockers: list[Blocker]) -> Binding:
+            return listening.binding(env, blockers)
+
+        found = []
+        for binding, way in self._expansion.all(evaluate, attached.way):
+            place = way.place(module, line)
+            where = self._site(module, listening.site) if not way.sites else way.sites[-1]
+            caller, site = where
+            if not self._reach.reached(caller, site.function, site.call.start):
+                continue
+            found.append(
+                Subscription(
+                    table=binding.table.text or ANY,
+                    schema=binding.schema.text or "public",
+                    event=binding.event.text or ANY,
+                    filter=binding.filter,
+                    place=place,
+                    binding=Place(module.path, line),
+                    owner=owner(caller, site.function, site.call.start),
+                    proven=binding.proven,
+                )
+            )
+        return found
+
+    @staticmethod
+    def _site(module: Module, site: CallSite) -> tuple[Module, CallSite]:
+        return module, site
+
+
+def _chain(draft: Draft) -> tuple[Span, CallSite | None]:
+    """The longest chain of calls that begins with the channel."""
+    best: CallSite | None = None
+    inner = draft.node
+    for site in draft.module.calls:
+        if site.call is inner and best is None:
+            best = site
+        if site.call.receiver is inner and isinstance(inner, Call):
+            inner, best = site.call, site
+    return Span(draft.node.start, inner.end), best
+
+
+def _variable(module: Module, chain: Span) -> str | None:
+    for write in module.assignments:
+        value = None if write.path else write.value
+        if value is not None and value.start <= chain.start and chain.end == value.end:
+            return module.code(write.target)
+    return None
+
+
+def _distinct(found: Iterable[Subscription]) -> list[Subscription]:
+    return sorted(set(found), key=lambda s: (s.place.file, s.place.line, s.table, s.event))

@@ -1,0 +1,89 @@
+"""The code of a tree: read once for words, and parsed where Realtime may be."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from realtime_hub.scan.languages import language_of, read_module
+from realtime_hub.scan.syntax import Module
+from realtime_hub.scan.walking import Found, NotReadableError, files_of, is_minified, text_of
+
+Progress = Callable[[int, int], None]
+
+REALTIME: Final = re.compile(
+    r"postgres_?changes|\bchannel\s*\(|phx_join|\bstream\s*\(\s*primaryKey"
+    r"|\.on\s*\(\s*['\"`](?:INSERT|UPDATE|DELETE|\*)['\"`]",
+    re.IGNORECASE,
+)
+
+
+class Sources:
+    """Files by path, with those that were not read whole."""
+
+    def __init__(self, root: Path, tops: Sequence[Path]) -> None:
+        found = [each for top in tops for each in files_of(root, top)]
+        self.code: dict[str, Found] = {f.path: f for f in found if language_of(f.path)}
+        self.sql: dict[str, Found] = {f.path: f for f in found if f.path.endswith(".sql")}
+        self.unparsed: set[str] = set()
+        self._unreadable: set[str] = set()
+        self._mentions: dict[str, set[str]] = {}
+
+    def relevant(self, progress: Progress) -> list[Module]:
+        """Modules of the files that speak of Realtime."""
+        modules = []
+        for number, path in enumerate(self.code):
+            progress(number, len(self.code))
+            text = self._text(path)
+            if text is not None and REALTIME.search(text):
+                module = self._parsed(path, text)
+                if module is not None:
+                    modules.append(module)
+        progress(len(self.code), len(self.code))
+        return modules
+
+    def load(self, path: str) -> Module | None:
+        """One more module; None if it can't be read."""
+        text = self._text(path) if path in self.code else None
+        return None if text is None else self._parsed(path, text)
+
+    def mentions(self, names: Iterable[str]) -> dict[str, set[str]]:
+        """The files in which each name stands as a word."""
+        wanted = set(names) - self._mentions.keys()
+        if wanted:
+            places: dict[str, set[str]] = defaultdict(set)
+            words = "|".join(map(re.escape, sorted(wanted)))
+            pattern = re.compile(rf"(?<![\w$])(?:{words})(?![\w$])")
+            for path in self.code:
+                text = self._text(path)
+                if text is not None:
+                    for name in set(pattern.findall(text)):
+                        places[name].add(path)
+            self._mentions |= {name: places.get(name, set()) for name in wanted}
+        return {name: self._mentions[name] for name in names}
+
+    def _text(self, path: str) -> str | None:
+        if path in self._unreadable:
+            return None
+        try:
+            return text_of(self.code[path].place)
+        except NotReadableError:
+            self._unreadable.add(path)
+            self.unparsed.add(path)
+            return None
+
+    def _parsed(self, path: str, text: str) -> Module | None:
+        if is_minified(text):
+            self.unparsed.add(path)
+            return None
+        try:
+            module = read_module(path, text)
+        except RecursionError:
+            self.unparsed.add(path)
+            return None
+        if module.damaged:
+            self.unparsed.add(path)
+        return module

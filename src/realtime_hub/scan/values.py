@@ -1,0 +1,486 @@
+"""What an expression's value is, as far as the source says: names, fields, calls and imports are
+followed, parameters and loop variables as far as they are bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from realtime_hub.scan.project import Project
+from realtime_hub.scan.scopes import Given, Looped, Meaning, Scopes, Variable
+from realtime_hub.scan.syntax import (
+    THIS,
+    Array,
+    Assignment,
+    Awaited,
+    Call,
+    CallSite,
+    Choice,
+    Expr,
+    Function,
+    Import,
+    Index,
+    Lambda,
+    Literal,
+    Member,
+    Module,
+    Name,
+    Opaque,
+    Path,
+    Record,
+    Template,
+)
+from realtime_hub.scan.vocabulary import CHAINED, ENUMERATIONS
+
+_DEPTH: Final = 40
+_MEMOS: Final = frozenset({"useMemo", "computed", "memo", "lazy", "once"})
+_CALLBACKS: Final = frozenset({"useCallback", "useEvent", "useEffectEvent", "markRaw", "freeze"})
+_BOXES: Final = frozenset({"useRef", "ref", "shallowRef", "useState", "signal"})
+Key = tuple[str, object, str]
+Env = Mapping[Key, "Value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An expression where it stands, and what parameters around it are bound to."""
+
+    expr: Expr
+    module: Module
+    env: Env = field(default_factory=dict)
+
+    @property
+    def code(self) -> str:
+        return self.module.code(self.expr)
+
+    def of(self, expr: Expr) -> Value:
+        return Value(expr, self.module, self.env)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """A parameter or loop variable whose value is needed and not bound."""
+
+    module: Module
+    meaning: Given | Looped
+
+    @property
+    def key(self) -> Key:
+        match self.meaning:
+            case Given(function=number, parameter=parameter):
+                return self.module.path, number, parameter.name
+            case Looped(loop=loop, name=name):
+                return self.module.path, loop.start + 0.5, name
+
+
+class Values:
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._scopes: dict[str, Scopes] = {}
+        self._calls: dict[str, list[tuple[Module, CallSite]]] | None = None
+        self._busy: set[tuple[str, int, int, str]] = set()
+
+    def scopes(self, module: Module) -> Scopes:
+        found = self._scopes.get(module.path)
+        if found is None or found.module is not module:
+            found = self._scopes[module.path] = Scopes(module)
+        return found
+
+    def meaning(self, module: Module, name: Name) -> Meaning | None:
+        return self.scopes(module).meaning(name.name, name.start)
+
+    # Text
+
+    def text(self, value: Value, blockers: list[Blocker] | None = None) -> str | None:
+        """The one text that it is; None if that is not known. blockers: gets what it hangs on."""
+        found = self.reduce(value)
+        texts = {self._text(each, blockers) for each in found}
+        return texts.pop() if len(texts) == 1 else None
+
+    def _text(self, value: Value, blockers: list[Blocker] | None) -> str | None:
+        match value.expr:
+            case Literal(value=bool() | None):
+                return None
+            case Literal(value=text):
+                return str(text)
+            case Template(parts=parts):
+                texts = [self.text(value.of(part), blockers) for part in parts]
+                return None if None in texts else "".join(map(str, texts))
+            case Member(object=Name(name=owner) | Member(name=owner), name=name):
+                known = ENUMERATIONS.get(owner, {}).get(name)
+                if known is not None:
+                    return known
+        if blockers is not None:
+            self.blocked(value, blockers)
+        return None
+
+    def blocked(self, value: Value, blockers: list[Blocker]) -> None:
+        """Note the variable that an unknown value begins with."""
+        expr = value.expr
+        while isinstance(expr, Member | Index | Awaited):
+            expr = expr.value if isinstance(expr, Awaited) else expr.object
+        if isinstance(expr, Call):
+            for part in (expr.receiver, *expr.arguments):
+                if part is not None and isinstance(part, Name | Member | Index):
+                    self.blocked(value.of(part), blockers)
+            return
+        if isinstance(expr, Name):
+            meaning = self.meaning(value.module, expr)
+            if isinstance(meaning, Given | Looped):
+                found = Blocker(value.module, meaning)
+                if found.key not in value.env and found not in blockers:
+                    blockers.append(found)
+
+    # Reduction
+
+    def reduce(self, value: Value) -> list[Value]:
+        """What it may be, each as far as it can be followed; absent values are left out."""
+        key = (value.module.path, value.expr.start, value.expr.end, type(value.expr).__name__)
+        if key in self._busy or len(self._busy) > _DEPTH:
+            return [value]
+        self._busy.add(key)
+        try:
+            found = [
+                each
+                for each in self._reduced(value)
+                if not (isinstance(each.expr, Literal) and each.expr.value is None)
+            ]
+        finally:
+            self._busy.discard(key)
+        return found
+
+    def _reduced(self, value: Value) -> Sequence[Value]:
+        match value.expr:
+            case Awaited(value=inner):
+                return self.reduce(value.of(inner))
+            case Choice(options=options):
+                return [found for each in options for found in self.reduce(value.of(each))]
+            case Name(name=name) if name != THIS:
+                return self._named(value, value.expr)
+            case Member(object=owner, name=name):
+                return self._member(value, value.expr, owner, name)
+            case Index(object=owner, key=key):
+                return self._indexed(value, owner, key)
+            case Call():
+                return self._called(value, value.expr)
+        return [value]
+
+    def _named(self, value: Value, name: Name) -> Sequence[Value]:
+        meaning = self.meaning(value.module, name)
+        match meaning:
+            case Given() | Looped():
+                return self._bound(value, meaning)
+            case Variable(writes=writes):
+                return self._written(value, writes)
+            case Import():
+                return self._imported(value, meaning)
+        if value.module.language == "dart":
+            for path in value.module.imports:
+                found = self._imported(value, value.module.imports[path], name.name)
+                if path.startswith("*") and found and found[0].expr is not value.expr:
+                    return found
+        return [value]
+
+    def _bound(self, value: Value, meaning: Given | Looped) -> Sequence[Value]:
+        given = value.env.get(Blocker(value.module, meaning).key)
+        if given is not None:
+            return self.reduce(given)
+        return [value]
+
+    def _written(self, value: Value, writes: Iterable[Assignment]) -> Sequence[Value]:
+        found: list[Value] = []
+        for write in writes:
+            if write.value is not None:
+                found += self.part(value.of(write.value), write.path)
+        return found or [value]
+
+    def _imported(self, value: Value, found: Import, name: str = "") -> Sequence[Value]:
+        target = self.project.imported(value.module, found)
+        wanted = name or found.name
+        if target is None or wanted == "*":
+            return [value]
+        exported = self.project.exported(target, wanted)
+        if exported is None:
+            return [value]
+        module, export = exported
+        if export.value is not None:
+            return self.reduce(Value(export.value, module))
+        return self.reduce(Value(Name(len(module.text), len(module.text), 1, export.local), module))
+
+    def part(self, value: Value, path: Path) -> list[Value]:
+        """The part of a value that a pattern takes."""
+        found = self.reduce(value)
+        for step in path:
+            found = [each for one in found for each in self._step(one, step)]
+        return found
+
+    def _step(self, value: Value, step: str | int) -> list[Value]:
+        match value.expr:
+            case Record() if isinstance(step, str):
+                return self.record_field(value, value.expr, step) or [value.of(_unknown(value))]
+            case Array(items=items) if isinstance(step, int) and step < len(items):
+                return self.reduce(value.of(items[step]))
+        start, end, line = value.expr.start, value.expr.end, value.expr.line
+        if isinstance(step, str):
+            return self.reduce(value.of(Member(start, end, line, value.expr, step)))
+        return [value.of(_unknown(value))]
+
+    # Members
+
+    def _member(self, value: Value, member: Member, owner: Expr, name: str) -> Sequence[Value]:
+        found: list[Value] = []
+        written = [w for w in self.scopes(value.module).fields(member) if w.value is not None]
+        for write in written:
+            found += self.part(value.of(write.value or owner), write.path)
+        for each in self._owners(value, owner):
+            found += self._of_owner(each, name)
+        return found or [value]
+
+    def _owners(self, value: Value, owner: Expr) -> Sequence[Value]:
+        if isinstance(owner, Name) and owner.name == THIS:
+            return [value.of(owner)]
+        return self.reduce(value.of(owner))
+
+    def _of_owner(self, value: Value, name: str) -> list[Value]:
+        match value.expr:
+            case Record():
+                return self.record_field(value, value.expr, name)
+            case Literal() if name == "value":  # of a Python enumeration's member
+                return [value]
+            case Lambda(function=number):
+                return self._static(value, value.module.functions[number], name)
+            case Call(new=new) if new or value.module.language in {"python", "dart"}:
+                return self._of_instance(value, value.expr, name)
+            case Call() if value.expr.method in _BOXES and name in {"current", "value"}:
+                first = value.expr.arguments[:1]
+                return [each for one in first for each in self.reduce(value.of(one))]
+            case Name(name=owner) if owner == THIS:
+                return self._of_this(value, name)
+            case Name():
+                return self._of_module(value, value.expr, name)
+        return []
+
+    def field(self, owner: Value, name: str) -> list[Value] | None:
+        """What a field of an object may be; None if it has no such field, empty if that can't be
+        told."""
+        found: list[Value] = []
+        known = True
+        if isinstance(owner.expr, Name | Member):
+            start, end, line = owner.expr.start, owner.expr.end, owner.expr.line
+            member = Member(start, end, line, owner.expr, name)
+            for write in self.scopes(owner.module).fields(member):
+                if write.value is not None:
+                    found += self.part(owner.of(write.value), write.path)
+        for each in self.reduce(owner):
+            if isinstance(each.expr, Record):
+                found += self.record_field(each, each.expr, name)
+                known = known and self._closed(each, each.expr)
+            else:
+                known = False
+                found += self._of_owner(each, name)
+        return found or (None if known else [])
+
+    def _closed(self, value: Value, record: Record) -> bool:
+        """All of an object's fields can be told."""
+        return all(
+            isinstance(each.expr, Record) and self._closed(each, each.expr)
+            for spread in record.spreads
+            for each in self.reduce(value.of(spread))
+        )
+
+    def record_field(self, value: Value, record: Record, name: str) -> list[Value]:
+        own = record.get(name)
+        if own is not None:
+            return self.reduce(value.of(own))
+        found: list[Value] = []
+        for spread in record.spreads:
+            for each in self.reduce(value.of(spread)):
+                if isinstance(each.expr, Record):
+                    found += self.record_field(each, each.expr, name)
+        return found
+
+    def _static(self, value: Value, function: Function, name: str) -> list[Value]:
+        if not function.is_class:
+            return []
+        return self._class_field(value, function.receiver, name)
+
+    def _class_field(self, value: Value, receiver: int, name: str) -> list[Value]:
+        module = value.module
+        for function in module.functions:
+            if function.method and function.receiver == receiver and function.name == name:
+                lambda_ = Lambda(function.start, function.end, function.line, function.number)
+                return [Value(lambda_, module, value.env)]
+        this = (THIS, receiver, name)
+        scopes = self.scopes(module)
+        found: list[Value] = []
+        for write in module.assignments:
+            target = write.target
+            named = isinstance(target, Member) and target.name == name
+            if named and write.value is not None and scopes.place(target) == this:
+                found += self.part(Value(write.value, module, value.env), write.path)
+        return found
+
+    def _of_instance(self, value: Value, call: Call, name: str) -> list[Value]:
+        found: list[Value] = []
+        for each in self.reduce(value.of(call.function)):
+            if isinstance(each.expr, Lambda):
+                function = each.module.functions[each.expr.function]
+                if function.is_class:
+                    found += self._class_field(each, function.receiver, name)
+        return found
+
+    def _of_this(self, value: Value, name: str) -> list[Value]:
+        receiver = self.scopes(value.module).receiver(value.expr.start)
+        if receiver < 0:
+            return []
+        return [
+            each
+            for each in self._class_field(value, receiver, name)
+            if isinstance(each.expr, Lambda)
+        ]
+
+    def _of_module(self, value: Value, owner: Name, name: str) -> list[Value]:
+        meaning = self.meaning(value.module, owner)
+        if not isinstance(meaning, Import) or meaning.name != "*":
+            return []
+        found = list(self._imported(value, meaning, name))
+        return [each for each in found if each.expr is not value.expr]
+
+    def _indexed(self, value: Value, owner: Expr, key: Expr) -> Sequence[Value]:
+        name = self.text(value.of(key))
+        found: list[Value] = []
+        for each in self.reduce(value.of(owner)):
+            if name is not None and isinstance(each.expr, Record):
+                found += self.record_field(each, each.expr, name)
+            elif name is not None and isinstance(each.expr, Array) and name.isdigit():
+                items = each.expr.items
+                if int(name) < len(items):
+                    found += self.reduce(each.of(items[int(name)]))
+        return found or [value]
+
+    # Calls
+
+    def _called(self, value: Value, call: Call) -> Sequence[Value]:
+        if call.new:
+            return [value]
+        name = call.method
+        if name in _MEMOS | _CALLBACKS and call.arguments:
+            found = self.reduce(value.of(call.arguments[0]))
+            return found if name in _CALLBACKS else [r for f in found for r in self._result(f, ())]
+        functions = self.functions(value)
+        if functions:
+            results = [
+                result
+                for function in functions
+                for result in self._result(function, self.bindings(function, call, value))
+            ]
+            return results or [value]
+        if name in CHAINED and call.receiver is not None:
+            return self.reduce(value.of(call.receiver))
+        return [value]
+
+    def _result(self, function: Value, bound: Iterable[tuple[Key, Value]]) -> list[Value]:
+        if not isinstance(function.expr, Lambda):
+            return []
+        env = {**function.env, **dict(bound)}
+        returns = function.module.functions[function.expr.function].returns
+        return [each for one in returns for each in self.reduce(Value(one, function.module, env))]
+
+    def functions(self, value: Value) -> list[Value]:
+        """The functions of the tree that a call calls."""
+        if not isinstance(value.expr, Call):
+            return []
+        return [
+            each
+            for each in self.reduce(value.of(value.expr.function))
+            if isinstance(each.expr, Lambda)
+        ]
+
+    def bindings(self, function: Value, call: Call, caller: Value) -> list[tuple[Key, Value]]:
+        """What a call gives for each parameter."""
+        if not isinstance(function.expr, Lambda):
+            return []
+        module = function.module
+        target = module.functions[function.expr.function]
+        if target.is_class:
+            made = [f for f in module.functions if f.receiver == target.receiver]
+            target = next(
+                (f for f in made if f.method and f.name in {"constructor", "__init__"}), target
+            )
+        found: list[tuple[Key, Value]] = []
+        for parameter in target.parameters:
+            key = (module.path, target.number, parameter.name)
+            given = call.argument(parameter.position, parameter.keyword)
+            values = [] if given is None else self.part(caller.of(given), parameter.path)
+            if values:
+                found.append((key, values[0]))
+            elif parameter.default is not None:
+                found.append((key, Value(parameter.default, module, function.env)))
+            elif given is not None:
+                found.append((key, caller.of(_unknown(caller.of(given)))))
+        return found
+
+    # Callers
+
+    def callers(self, module: Module, number: int) -> list[tuple[Module, CallSite]]:
+        """Where a function of the tree is called, as far as it can be told."""
+        function = module.functions[number]
+        found = []
+        for name in {function.name, *self._aliases(module, function)} - {""}:
+            for caller, site in self._by_name.get(name, ()):
+                if self._calls_it(Value(site.call, caller), module, number):
+                    found.append((caller, site))
+        return sorted(found, key=lambda each: (each[0].path, each[1].call.start))
+
+    def _aliases(self, module: Module, function: Function) -> set[str]:
+        """Other names: of imports, and of fields that hold it."""
+        names = {
+            found.local
+            for each in self.project.known
+            for found in each.imports.values()
+            if found.name in {function.name, "default"} and found.local != function.name
+        }
+        fields = {
+            name
+            for record, _ in module.records
+            for name, value in record.fields
+            if isinstance(value, Name) and value.name == function.name and name != function.name
+        }
+        return names | fields
+
+    def _calls_it(self, value: Value, module: Module, number: int) -> bool:
+        functions = self.functions(value)
+        if functions:
+            return any(
+                each.module is module
+                and isinstance(each.expr, Lambda)
+                and each.expr.function == number
+                for each in functions
+            )
+        return self._resembles(value, module.functions[number])
+
+    def _resembles(self, value: Value, function: Function) -> bool:
+        """A method of an object that can't be followed, with the class's name: `hub.listen()`
+        where the class is RealtimeHub."""
+        call = value.expr
+        if not function.class_name.strip("{}") or not isinstance(call, Call):
+            return False
+        match call.receiver:
+            case Name(name=name) | Member(name=name):
+                plain = name.lower().replace("_", "").removesuffix("ref")
+                return len(plain) > 3 and plain in function.class_name.lower()
+        return False
+
+    @property
+    def _by_name(self) -> Mapping[str, list[tuple[Module, CallSite]]]:
+        if self._calls is None:
+            self._calls = {}
+            for module in self.project.known:
+                for site in module.calls:
+                    if site.call.method:
+                        self._calls.setdefault(site.call.method, []).append((module, site))
+        return self._calls
+
+
+def _unknown(value: Value) -> Opaque:
+    return Opaque(value.expr.start, value.expr.end, value.expr.line)

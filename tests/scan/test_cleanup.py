@@ -1,0 +1,139 @@
+"""How channels are closed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from realtime_hub.scan import Cleanup
+from tests.scan.parts import one
+
+MADE = (
+    "supabase.channel('x').on('postgres_changes',"
+    " { event: '*', schema: 'public', table: 't' }, f).subscribe()"
+)
+
+IN_EFFECTS = {
+    "removed in the effect's clean-up": (
+        "const c = MADE; return () => { supabase.removeChannel(c) }",
+        Cleanup.YES,
+    ),
+    "unsubscribed by an arrow's value": (
+        "const c = MADE; return () => c.unsubscribe()",
+        Cleanup.YES,
+    ),
+    "by a named function that is returned": (
+        "const c = MADE; const stop = () => { if (c) supabase.removeChannel(c) }; return stop",
+        Cleanup.YES,
+    ),
+    "through a ref": (
+        "ref.current = MADE; return () => { ref.current?.unsubscribe() }",
+        Cleanup.YES,
+    ),
+    "with all others": ("MADE; return () => { supabase.removeAllChannels() }", Cleanup.ALL),
+    "never": ("const c = MADE", Cleanup.NONE),
+    "another one": (
+        "const c = MADE; const d = other(); return () => { supabase.removeChannel(d) }",
+        Cleanup.NONE,
+    ),
+    "in a clean-up that an inner function returns to nobody": (
+        "const go = async () => { const c = MADE; return () => c.unsubscribe() }; go()",
+        Cleanup.LEAK,
+    ),
+    "in a clean-up that a function called at once returns to nobody": (
+        "(async () => { const c = MADE; return () => c.unsubscribe() })()",
+        Cleanup.LEAK,
+    ),
+    "when its status says so": (
+        "const c = MADE; c.subscribe((s) => { if (s === 'CLOSED') c.unsubscribe() })",
+        Cleanup.PARTIAL,
+    ),
+    "of several, each": (
+        "const all = ['a'].map((t) => MADE);"
+        " return () => { all.forEach((c) => supabase.removeChannel(c)) }",
+        Cleanup.YES,
+    ),
+    "of several in a list, each": (
+        "const all = []; all.push(MADE);"
+        " return () => { for (const c of all) { supabase.removeChannel(c) } }",
+        Cleanup.YES,
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "cleanup"), IN_EFFECTS.values(), ids=IN_EFFECTS)
+def test_an_effects_channel_is_closed(tmp_path: Path, body: str, cleanup: Cleanup) -> None:
+    text = f"export function Chat() {{ useEffect(() => {{ {body} }}, []); return <p /> }}"
+    assert one(tmp_path, text.replace("MADE", MADE)).cleanup is cleanup
+
+
+ELSEWHERE = {
+    "by an effect that keeps what a function returns": (
+        "x.ts",
+        "const listen = () => { const c = MADE; return () => supabase.removeChannel(c) }\n"
+        "export const useIt = () => { useEffect(() => listen(), []) }",
+        Cleanup.CALLER,
+    ),
+    "by nobody that is known": (
+        "x.ts",
+        "export const listen = () => { const c = MADE; return () => supabase.removeChannel(c) }",
+        Cleanup.RETURNED,
+    ),
+    "by callers who let it go": (
+        "x.ts",
+        "const listen = () => { const c = MADE; return () => supabase.removeChannel(c) }\n"
+        "export const useIt = () => { useEffect(() => { listen() }, []) }",
+        Cleanup.LEAK,
+    ),
+    "given away as it is": (
+        "x.ts",
+        "export const listen = () => { return MADE }",
+        Cleanup.RETURNED,
+    ),
+    "by a method that nothing calls on its own": (
+        "x.ts",
+        "export class Live { start() { this.c = MADE } stop() { this.c.unsubscribe() } }",
+        Cleanup.MANUAL,
+    ),
+    "by Angular": (
+        "x.ts",
+        "export class Live { ngOnInit() { this.c = MADE }"
+        " ngOnDestroy() { supabase.removeChannel(this.c) } }",
+        Cleanup.YES,
+    ),
+    "by Vue": (
+        "Chat.vue",
+        "<script setup lang='ts'>\nlet c\nonMounted(() => { c = MADE })\n"
+        "onUnmounted(() => { supabase.removeChannel(c) })\n</script>",
+        Cleanup.YES,
+    ),
+    "by Vue, through a function's name": (
+        "Chat.vue",
+        "<script setup>\nconst c = MADE\nconst stop = () => c.unsubscribe()\n"
+        "onUnmounted(stop)\n</script>",
+        Cleanup.YES,
+    ),
+    "by Svelte": (
+        "Chat.svelte",
+        "<script>\nonMount(() => { const c = MADE; return () => c.unsubscribe() })\n</script>",
+        Cleanup.YES,
+    ),
+    "when a request ends": (
+        "route.ts",
+        "export async function GET(request) { const c = MADE;"
+        " request.signal.addEventListener('abort', () => { supabase.removeChannel(c) }) }",
+        Cleanup.YES,
+    ),
+    "in a finally": (
+        "x.ts",
+        "export async function run() { const c = MADE; try { await work() }"
+        " finally { await supabase.removeChannel(c) } }",
+        Cleanup.YES,
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "cleanup"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_a_channel_is_closed(tmp_path: Path, name: str, text: str, cleanup: Cleanup) -> None:
+    assert one(tmp_path, text.replace("MADE", MADE), name).cleanup is cleanup
