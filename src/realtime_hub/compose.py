@@ -38,8 +38,9 @@ from realtime_hub.log.sqlite import SqliteChangeLog
 from realtime_hub.node.membership import Membership
 from realtime_hub.node.messages import MessageReader
 from realtime_hub.node.metrics import HubMetrics, SlotMetrics, TableMetrics
+from realtime_hub.node.recent import Recent
 from realtime_hub.node.replay import Replayer
-from realtime_hub.node.snapshots import Recent, Snapshotter
+from realtime_hub.node.snapshots import Snapshotter
 from realtime_hub.node.stream import Stream
 from realtime_hub.node.supervisor import Supervisor
 from realtime_hub.postgres.catalog import PostgresCatalog
@@ -107,9 +108,10 @@ class Service:
         self._rooms = Rooms(self._bus, asyncio.get_running_loop(), window=settings.presence_window)
         self._messages = MessageTable(self._catalog_pool, keep=settings.messages_retention)
         self._replayer = Replayer(self._log, self._authorizer, self._registry, self._dispatcher)
-        recent = Recent()
+        snapshots = PostgresSnapshots(await self._pool(2, "snapshots"), search_path=SEARCH_PATH)
+        recent = Recent(self._log, horizon=await snapshots.newest_xid())
         self._snapshotter = Snapshotter(
-            PostgresSnapshots(await self._pool(2, "snapshots"), search_path=SEARCH_PATH),
+            snapshots,
             self._replayer,
             recent,
             self._authorizer,
@@ -135,6 +137,7 @@ class Service:
             self._dispatcher,
             self._membership.announce,
             self._reader,
+            recent,
         )
         self._resumes = await _open_resumes(settings)
         self._slot = SlotWatch(self._catalog_pool, settings.slot, self._is_streaming)

@@ -13,9 +13,11 @@ from realtime_hub.hub.lanes import Lane
 from realtime_hub.hub.listeners import Binding, Delivery, Gap, SnapshotEnd
 from realtime_hub.hub.ports import Batch, Judgement, Rights, Snapshot, Verdict
 from realtime_hub.identity import Identity
+from realtime_hub.log.memory import MemoryChangeLog
 from realtime_hub.lsn import Position
+from realtime_hub.node.recent import Recent
 from realtime_hub.node.replay import Replayer
-from realtime_hub.node.snapshots import Recent, Snapshotter
+from realtime_hub.node.snapshots import Snapshotter
 from realtime_hub.wire.filters import Condition, parse_filter
 
 ANON = Identity("anon", "{}")
@@ -125,7 +127,8 @@ def no_snapshots(replayer: Replayer) -> Snapshotter:
             raise SnapshotError("there are no snapshots here")
 
     authorizer, oracle = SetAuthorizer(), SetOracle()
-    return Snapshotter(Closed(), replayer, Recent(), authorizer, NoCatalog(), oracle)
+    recent = Recent(MemoryChangeLog(), horizon=0)
+    return Snapshotter(Closed(), replayer, recent, authorizer, NoCatalog(), oracle)
 
 
 class NoCatalog:

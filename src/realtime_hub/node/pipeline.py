@@ -19,7 +19,7 @@ from realtime_hub.hub.ports import Authorizer, Batch, ChangeLog, Source
 from realtime_hub.lsn import Position
 from realtime_hub.node.messages import MessageReader, is_message_table
 from realtime_hub.node.preparing import prepare
-from realtime_hub.node.snapshots import Recent
+from realtime_hub.node.recent import Recent
 
 _TABLE_OF: Final = attrgetter("table.schema", "table.name")
 
@@ -66,7 +66,7 @@ class Pipeline:
         # What is kept from before a restart was delivered, or is read from the log on resume.
         self._last: Position | None = changelog.head
         self._begun = begun
-        self._recent = Recent() if recent is None else recent
+        self._recent = recent
         self.statistics = PipelineStatistics() if statistics is None else statistics
 
     async def run(self) -> None:
@@ -96,6 +96,8 @@ class Pipeline:
         # Without an await from here on: what stands in the log has been dispatched, so who
         # has read up to its head and is registered in that moment misses and repeats nothing.
         self._log.append(kept)
+        if self._recent is not None:
+            self._recent.note(kept.changes)
         self.statistics.by_table.update(map(_TABLE_OF, kept.changes))
         for change in fresh.changes:
             if self._messages is not None and is_message_table(change.table):

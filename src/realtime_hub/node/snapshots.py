@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -31,6 +30,7 @@ from realtime_hub.hub.ports import (
     Verdict,
 )
 from realtime_hub.lsn import Position
+from realtime_hub.node.recent import Recent
 from realtime_hub.node.replay import Replayer
 from realtime_hub.wire.bound import bind_filter
 from realtime_hub.wire.realtime import MAX_BYTES, ChangeEncoder
@@ -41,33 +41,6 @@ GAP_SNAPSHOT: Final = "SnapshotFailed"
 _LOOK_SECONDS: Final = 0.02
 _PATIENCE_SECONDS: Final = 300.0
 """After which a reader that is too slow is given up: an open snapshot keeps VACUUM waiting."""
-
-
-class Recent:
-    """Where the latest transactions stand in the stream, by their 32-bit ids."""
-
-    def __init__(self, size: int = 20_000) -> None:
-        self._size = size
-        self._places: OrderedDict[int, Position] = OrderedDict()
-
-    def note(self, changes: Iterable[Change]) -> None:
-        """Take in what has been dispatched."""
-        places = self._places
-        last = None
-        for change in changes:
-            if change.xid != last:
-                last = change.xid
-                places.setdefault(last, change.position)
-        while len(places) > self._size:
-            places.popitem(last=False)
-
-    def before(self, xids: Collection[int]) -> Position | None:
-        """The last Position before any of these transactions; None if none is known."""
-        known = [self._places[xid] for xid in xids if xid in self._places]
-        if not known:
-            return None
-        first = min(known)
-        return Position(first.epoch, first.lsn - 1, 0)
 
 
 class Snapshotter:
@@ -148,7 +121,7 @@ class Snapshotter:
                 asyncio.timeout(_PATIENCE_SECONDS),
                 self._snapshots.open(subscriber.identity) as snapshot,
             ):
-                place = self._place(snapshot.seen, here)
+                place = await self._place(snapshot.seen, here)
                 rows = 0
                 for binding in wanted:
                     rows += await self._give(subscriber, binding, snapshot, place)
@@ -168,12 +141,12 @@ class Snapshotter:
         self._tasks.pop(subscriber, None)
         self._replayer.add(subscriber, starts)
 
-    def _place(self, seen: Seen, here: Position) -> Position:
+    async def _place(self, seen: Seen, here: Position) -> Position:
         """What comes behind it and is not seen has not been told by the rows.
 
         here: the head before the snapshot was taken.
         """
-        before = self._recent.before(seen.undecided)
+        before = await self._recent.before(seen.undecided)
         return here if before is None else min(here, before)
 
     async def _give(

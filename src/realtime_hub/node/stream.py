@@ -24,7 +24,7 @@ from realtime_hub.hub.listeners import Gap
 from realtime_hub.hub.ports import Authorizer, ChangeLog, Source
 from realtime_hub.node.messages import MessageReader
 from realtime_hub.node.pipeline import Pipeline, PipelineStatistics
-from realtime_hub.node.snapshots import Recent
+from realtime_hub.node.recent import Recent
 
 log = structlog.get_logger(__name__)
 

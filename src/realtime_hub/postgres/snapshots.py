@@ -32,6 +32,9 @@ _BEGIN: Final = "begin isolation level repeatable read, read only"
 _TAKE: Final = (
     "select pg_catalog.pg_current_snapshot()::text, pg_catalog.pg_current_wal_insert_lsn()"
 )
+_NEWEST: Final = (
+    "select pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint"
+)
 _SETTINGS: Final = """
 select pg_catalog.set_config('search_path', %s, true),
        pg_catalog.set_config('statement_timeout', %s, true),
@@ -164,6 +167,17 @@ class PostgresSnapshots:
                 yield PostgresSnapshot(conn, self._facts, identity, seen)
             finally:
                 await _roll_back(conn)
+
+    async def newest_xid(self) -> int:
+        """The id, by its 32 bits, that no transaction which has begun is beyond.
+
+        Raises DatabaseUnreachableError.
+        """
+        async with self._pool.connection() as conn:
+            row = await (await conn.execute(_NEWEST)).fetchone()
+        if row is None:
+            raise DatabaseUnreachableError("the server told no snapshot")
+        return (int(row[0]) - 1) % (1 << _XID_BITS)
 
     async def _take(self, conn: Connection, identity: Identity) -> Seen:
         try:
