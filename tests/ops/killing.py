@@ -29,8 +29,8 @@ def plan(publication: str, tables: Sequence[str]) -> Plan:
     return Plan(publication, found, ())
 
 
-async def take_out(dsn: str, tables: Sequence[str], folder: Path) -> None:
-    await slim.apply(dsn, await slim.prepare(dsn, plan("p", tables), folder))
+async def take_out(dsn: str, publication: str, tables: Sequence[str], folder: Path) -> None:
+    await slim.apply(dsn, await slim.prepare(dsn, plan(publication, tables), folder))
 
 
 async def put_back(dsn: str, folder: Path) -> None:

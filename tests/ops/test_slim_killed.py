@@ -27,7 +27,7 @@ async def test_a_kill_of_apply_leaves_before_or_after_and_rollback_restores_exac
     seen = []
     for step in count():
         folder = tmp_path / str(step)
-        killed = killing.killed_at(step, killing.take_out, database, TAKEN, folder)
+        killed = killing.killed_at(step, killing.take_out, database, "p", TAKEN, folder)
         if not (folder / slim.MANIFEST).exists():
             assert catalog(database) == before
             await slim.prepare(database, killing.plan("p", TAKEN), folder)  # the way is free

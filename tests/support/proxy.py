@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+
+Change = Callable[[bytes], bytes]
 
 
 class Proxy:
     """Forwards a port of 127.0.0.1; `port` is where to connect.
 
-    `deafen` silences the connections that are open, not later ones.
+    `deafen` silences the connections that are open, not later ones. up, down: what passes to and
+    from the target instead of what came; an OSError of theirs ends the connection.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, *, up: Change = bytes, down: Change = bytes) -> None:
         self.port = 0
         self._target = target
+        self._up = up
+        self._down = down
         self._server: asyncio.Server | None = None
         self._open: set[_Pipe] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -48,7 +54,7 @@ class Proxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        for pipe in (_Pipe(reader, far_writer), _Pipe(far_reader, writer)):
+        for pipe in (_Pipe(reader, far_writer, self._up), _Pipe(far_reader, writer, self._down)):
             self._open.add(pipe)
             task = asyncio.create_task(pipe.run())
             self._tasks.add(task)
@@ -56,8 +62,11 @@ class Proxy:
 
 
 class _Pipe:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Change
+    ) -> None:
         self.deaf = False
+        self._change = change
         self._reader = reader
         self._writer = writer
 
@@ -68,7 +77,7 @@ class _Pipe:
         try:
             while data := await self._reader.read(65536):
                 if not self.deaf:
-                    self._writer.write(data)
+                    self._writer.write(self._change(data))
                     await self._writer.drain()
         except OSError:
             return

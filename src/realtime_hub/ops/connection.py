@@ -27,7 +27,8 @@ MINIMUM_VERSION: Final = 15
 Row: TypeAlias = dict[str, Any]
 Connection: TypeAlias = psycopg.AsyncConnection[Row]
 
-_CONNECT_SECONDS: Final = 10
+_NETWORK: Final[dict[str, Any]] = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
+"""How long a network may be silent, unless the DSN says otherwise: seconds, milliseconds."""
 _PIN: Final = (
     "set search_path = ''; set statement_timeout = '30s'; set lock_timeout = '5s';"
     " set timezone = 'UTC'"
@@ -45,13 +46,13 @@ async def connected(dsn: str, *, read_only: bool = True) -> AsyncIterator[Connec
         SourceError: PostgreSQL refused a statement for another reason.
     """
     try:
-        conninfo_to_dict(dsn)
+        parameters = _NETWORK | conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:
         # libpq's own message quotes the text, and with it the password.
         raise SettingsError("the database URL is not one that PostgreSQL's libpq reads") from None
     try:
         conn = await psycopg.AsyncConnection.connect(
-            dsn, autocommit=True, connect_timeout=_CONNECT_SECONDS, row_factory=dict_row
+            **parameters, autocommit=True, row_factory=dict_row
         )
         async with conn:
             _require_version(conn)

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import psycopg
 from psycopg import sql
 
-from realtime_hub.errors import DatabaseUnreachableError, SettingsError, SourceError
+from realtime_hub.errors import SettingsError
+from realtime_hub.ops.connection import connected
 
 MARK: Final = "made by realtime-hub"
 """The comment on what is made here."""
@@ -69,23 +69,14 @@ async def apply(dsn: str, steps: Sequence[Step]) -> None:
     """Run all steps, or none.
 
     Raises:
-        DatabaseUnreachableError, SettingsError, SourceError: PostgreSQL refused a statement.
+        SettingsError, DatabaseUnreachableError, NotFitError
+        SourceError: PostgreSQL refused a statement, or a lock was not to be had.
     """
-    try:
-        async with await psycopg.AsyncConnection.connect(dsn, connect_timeout=10) as conn:
-            await conn.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'".encode())
-            for step in steps:
-                await conn.execute(step.statement.encode())
-    except psycopg.ProgrammingError as error:
-        if error.sqlstate is None:
-            raise SettingsError("the database URL is not one that libpq reads") from None
-        raise SourceError(f"PostgreSQL refused: {error.diag.message_primary}") from None
-    except psycopg.errors.LockNotAvailable:
-        raise SourceError(
-            f"a table is locked by somebody else for longer than {_LOCK_TIMEOUT}; nothing was done"
-        ) from None
-    except psycopg.OperationalError as error:
-        raise DatabaseUnreachableError(str(error).strip().partition("\n")[0]) from None
+    # One message, which is one transaction: a connection that is lost on the way has sent all of
+    # it or nothing. A slot that is dropped would not come back with the rest.
+    text = f"set local lock_timeout = '{_LOCK_TIMEOUT}';\n{script(steps)}"
+    async with connected(dsn, read_only=False) as conn:
+        await conn.execute(text.encode())
 
 
 def script(steps: Sequence[Step]) -> str:
