@@ -6,18 +6,19 @@ migrations*, never *unknown* or *wrong*.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pglast import ast, parse_sql, split
-from pglast.enums import AlterPublicationAction, ObjectType, PublicationObjSpecType
+from pglast import ast, parse_sql
+from pglast.enums import AlterPublicationAction, ObjectType
 from pglast.parser import ParseError
 
 from realtime_hub.changes import TableName
 from realtime_hub.errors import SettingsError
-from realtime_hub.ops.plpgsql import executed_by
+from realtime_hub.postgres.plpgsql import executed_by
+from realtime_hub.postgres.statements import objects_of, statements_of, table_of
 
 _MAX_BYTES: Final = 20_000_000
 
@@ -88,7 +89,7 @@ class _Following:
         )
 
     def file(self, name: str, text: str) -> None:
-        for statement, line in _parsed(text):
+        for statement, line in statements_of(text):
             place = Place(name, line)
             if statement is None:
                 self.unresolved.append(f"{name}:{line}: not understood")
@@ -105,7 +106,7 @@ class _Following:
             case ast.DropStmt():
                 self._drop(statement)
             case ast.RenameStmt() if statement.renameType == ObjectType.OBJECT_TABLE:
-                old = _name(statement.relation)
+                old = table_of(statement.relation)
                 if old in self._tables:
                     moved = TableName(old.schema, str(statement.newname))
                     self._tables[moved] = self._tables.pop(old)
@@ -121,11 +122,11 @@ class _Following:
                 self._reset(all_tables=False, defined=True)
                 self._add(statement.pubobjects, place)
             case AlterPublicationAction.AP_DropObjects:
-                for table, schema in _objects(statement.pubobjects):
+                for table, schema in objects_of(statement.pubobjects):
                     self._tables.pop(table, None) if table else self._schemas.discard(schema)
 
     def _add(self, objects: Any, place: Place) -> None:
-        for table, schema in _objects(objects):
+        for table, schema in objects_of(objects):
             if table:
                 self._tables[table] = place
             else:
@@ -166,66 +167,3 @@ class _Following:
         self._schemas.clear()
         self._all = all_tables
         self._defined = defined
-
-
-def _objects(objects: Any) -> Iterator[tuple[TableName | None, str]]:
-    for item in objects or ():
-        if item.pubobjtype == PublicationObjSpecType.PUBLICATIONOBJ_TABLES_IN_SCHEMA:
-            yield None, item.name
-        elif item.pubobjtype == PublicationObjSpecType.PUBLICATIONOBJ_TABLES_IN_CUR_SCHEMA:
-            yield None, "public"
-        elif item.pubtable is not None:
-            yield _name(item.pubtable.relation), ""
-        elif item.name:
-            yield TableName("public", item.name), ""
-
-
-def _name(relation: Any) -> TableName:
-    return TableName(relation.schemaname or "public", relation.relname)
-
-
-def _parsed(text: str) -> Iterator[tuple[Any, int]]:
-    """Each statement and its line; None for one that is about publications but not understood."""
-    encoded = text.encode()
-    try:
-        statements: Any = parse_sql(text)
-        for raw in statements:
-            # The location of the first statement counts the blank lines before it.
-            start = raw.stmt_location + _blank(encoded[raw.stmt_location :])
-            yield raw.stmt, encoded[:start].count(b"\n") + 1
-    except ParseError:
-        yield from _one_by_one(text)
-
-
-def _one_by_one(text: str) -> Iterator[tuple[Any, int]]:
-    """A file that does not parse as a whole (psql's commands, say), piece by piece."""
-    try:
-        pieces = split(text, with_parser=False, only_slices=True)
-    except ParseError:
-        pieces = ()
-    for piece in pieces:
-        part = text[piece]
-        line = text[: piece.start].count("\n") + 1
-        try:
-            for raw in parse_sql(part):
-                yield raw.stmt, line
-        except ParseError:
-            if "publication" in part.lower():
-                yield None, line
-    if not pieces and "publication" in text.lower():
-        yield None, 1
-
-
-def _blank(text: bytes) -> int:
-    """How many bytes of white space and comments a statement begins with."""
-    position = 0
-    while position < len(text):
-        rest = text[position:]
-        if rest[:1].isspace():
-            position += 1
-        elif rest[:2] == b"--":
-            end = rest.find(b"\n")
-            position += len(rest) if end < 0 else end
-        else:
-            break
-    return position

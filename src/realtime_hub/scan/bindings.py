@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from typing import Final
 
 from realtime_hub.scan.model import ANY, CHANGES, Binding, Span, Term
-from realtime_hub.scan.syntax import Call, CallSite, Expr, Literal, Member, Module
+from realtime_hub.scan.syntax import Call, CallSite, Expr, Literal, Member, Module, Node
 from realtime_hub.scan.values import Blocker, Env, Value, Values
 from realtime_hub.scan.vocabulary import EVENTS, FILTER_TYPES, KINDS, METHODS
 
 _FIELDS: Final = ("event", "schema", "table", "filter")
+_NARROWING: Final = frozenset({"eq", "neq", "gt", "gte", "lt", "lte", "inFilter"})
 _PYTHON: Final = ("event", "callback", "table", "schema", "filter")
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """A call that listens, before its parameters are known. env: what they are bound to."""
+    """A call that listens, before its parameters are known. node: the call, up to its end.
+    function: that it stands in. fields: event, schema, table, filter as far as bound."""
 
     module: Module
-    site: CallSite
+    node: Node
+    function: int
+    opening: int
     kind: str
     fields: Callable[[Env, list[Blocker]], tuple[Term, ...]]
     options: Expr | None
@@ -29,17 +33,16 @@ class Listening:
     def binding(self, env: Env, blockers: list[Blocker] | None = None) -> Binding:
         """What it listens to; blockers: gets the variables that its unknown fields hang on."""
         event, schema, table, narrowed = self.fields(env, [] if blockers is None else blockers)
-        call = self.site.call
         return Binding(
             self.module.path,
-            call.line,
+            self.node.line,
             self.kind,
             event,
             schema,
             table,
             narrowed,
-            Span(call.start, call.end),
-            call.opening,
+            Span(self.node.start, self.node.end),
+            self.opening,
             _span(self.options),
             _span(self.handler),
         )
@@ -72,7 +75,7 @@ class Listenings:
             def fields(env: Env, blockers: list[Blocker]) -> tuple[Term, ...]:
                 return self._options(Value(options, module, env), kind, blockers)
 
-            return Listening(module, site, kind, fields, options, handler)
+            return _listening(module, site, kind, fields, options, handler)
         if kind in EVENTS:
             return self._first_version(module, site, call)
         return None
@@ -89,7 +92,7 @@ class Listenings:
             first = self.term(Value(event, module, env), blockers)
             return (first, *self._topic(Value(topic, origin.module, env), blockers))
 
-        return Listening(module, site, CHANGES, fields, None, handler)
+        return _listening(module, site, CHANGES, fields, None, handler)
 
     def _origin(self, receiver: Value) -> Value | None:
         """The text that names the table."""
@@ -144,21 +147,47 @@ class Listenings:
             }
             narrowed = given["filter"]
             value = None if narrowed is None else Value(narrowed, module, env)
-            terms = (*found.values(), self._filter(value, blockers))
+            terms = (*found.values(), self._filter(value, []))
             return self._defaults(kind, terms)
 
-        return Listening(module, site, kind, fields, None, handler)
+        return _listening(module, site, kind, fields, None, handler)
 
     @staticmethod
     def _argument(call: Call, names: Sequence[str], name: str, positional: bool) -> Expr | None:
         place = names.index(name) if positional and name in names else -1
         return call.argument(place, name)
 
+    def stream(self, module: Module, site: CallSite) -> Listening:
+        """Dart's `from(table).stream(primaryKey: ...).eq(column, value)`."""
+        call = site.call
+        origin = call.receiver
+        table = origin.argument(0) if isinstance(origin, Call) else None
+        narrowing = _narrowing(module, call)
+
+        def fields(env: Env, blockers: list[Blocker]) -> tuple[Term, ...]:
+            named = Term(module.code(call), False)
+            if table is not None:
+                named = self.term(Value(table, module, env), blockers)
+            return Term(ANY), Term("public"), named, self._narrowed(narrowing, module, env)
+
+        return _listening(module, site, CHANGES, fields, None, None)
+
+    def _narrowed(self, narrowing: Call | None, module: Module, env: Env) -> Term:
+        if narrowing is None or len(narrowing.arguments) != 2:
+            return Term()
+        column, operand = (Value(each, module, env) for each in narrowing.arguments)
+        name, value = self._values.text(column), self._values.text(operand)
+        operator = FILTER_TYPES.get(narrowing.method, narrowing.method)
+        if name is None or value is None:
+            return Term(f"{name or column.code}={operator}.{value or operand.code}", False)
+        return Term(f"{name}={operator}.{value}")
+
     # Fields
 
     def _options(self, options: Value, kind: str, blockers: list[Blocker]) -> tuple[Term, ...]:
         names = _FIELDS if kind == CHANGES else ("event",)
-        found = [self._field(options, name, blockers) for name in names]
+        # What a filter hangs on differs from row to row: callers need not be asked for it.
+        found = [self._field(options, n, [] if n == "filter" else blockers) for n in names]
         terms = (*found, *[Term()] * (len(_FIELDS) - len(found)))
         return self._defaults(kind, terms)
 
@@ -212,6 +241,26 @@ class Listenings:
         if value is None:
             return Term(f"{written}{operand.code}", False)
         return Term(written + value)
+
+
+def _listening(
+    module: Module,
+    site: CallSite,
+    kind: str,
+    fields: Callable[[Env, list[Blocker]], tuple[Term, ...]],
+    options: Expr | None,
+    handler: Expr | None,
+) -> Listening:
+    call = site.call
+    return Listening(module, call, site.function, call.opening, kind, fields, options, handler)
+
+
+def _narrowing(module: Module, inner: Call) -> Call | None:
+    """The filter behind a stream, if there is one."""
+    for site in module.calls:
+        if site.call.receiver is inner and site.call.method in _NARROWING:
+            return site.call
+    return None
 
 
 def _split(topic: str) -> tuple[str, str | None]:

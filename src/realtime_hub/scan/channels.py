@@ -8,7 +8,7 @@ from typing import Final
 
 from realtime_hub.scan.bindings import Listening, Listenings
 from realtime_hub.scan.expansion import Expanded, Expansion
-from realtime_hub.scan.model import Style
+from realtime_hub.scan.model import CHANGES, Style
 from realtime_hub.scan.syntax import Call, CallSite, Expr, Module, Node
 from realtime_hub.scan.values import Blocker, Env, Value, Values
 from realtime_hub.scan.vocabulary import CLOSING, METHODS, OPENING, SENDING
@@ -66,6 +66,9 @@ class Channels:
             draft = _made(module, site)
             if draft is not None:
                 self._drafts[_key(module, site.call)] = draft
+                if draft.style is Style.STREAM:
+                    listening = self._listenings.stream(module, site)
+                    draft.attached.append(Attached(listening, Expanded({})))
         for module, site in sites:
             self._attach(module, site)
         found = [draft for draft in self._drafts.values() if self._is_realtime(draft)]
@@ -115,17 +118,17 @@ class Channels:
     @staticmethod
     def _certain(listening: Listening) -> bool:
         """Other emitters have `on('presence', ...)` too; nothing else listens to table changes."""
-        method = listening.site.call.method
-        return method in METHODS or listening.kind == "postgres_changes"
+        method = getattr(listening.node, "method", "")
+        return method in METHODS or listening.kind == CHANGES
 
     def _orphan(self, listening: Listening, receiver: Expr) -> None:
         """A binding whose channel can't be followed is still one."""
-        module, site = listening.module, listening.site
+        module = listening.module
         base = _base(receiver)
         key = _key(module, base)
         draft = self._drafts.get(key)
         if draft is None:
-            draft = Draft(module, Style.CHANNEL, base, site.function, None, None)
+            draft = Draft(module, Style.CHANNEL, base, listening.function, None, None)
             self._drafts[key] = draft
         draft.attached.append(Attached(listening, Expanded({})))
 

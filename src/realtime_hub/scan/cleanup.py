@@ -103,6 +103,7 @@ class Closer:
             for path, number in self._holding.found.returning
             for function in [self._holding.found.modules[path].functions[number]]
             if self.argument_of(self._holding.found.modules[path], function) is None
+            and self._holds_creation(self._holding.found.modules[path], function)
         ]
         inside = any(
             path == module.path and function.start <= site.call.start < function.end
@@ -160,7 +161,7 @@ class Closer:
         site = self.argument_of(module, function)
         if site is not None and site.call.method not in _CALLBACKS:
             return self._argument(module, site)
-        verdicts = []
+        verdicts = [Cleanup.MANUAL] if function.method else []
         if self._returned_by_parent(module, function):
             verdicts.append(self.returned(module, function.parent, depth - 1))
         names = {function.name, self._alias(module, function)} - {""}

@@ -77,8 +77,10 @@ class Expansion:
         loop = meaning.loop
         iterable = Value(loop.iterable, blocker.module, way.env)
         items = self.keys(iterable) if loop.keys else self.items(iterable)
+        if items is None:
+            return self._through(iterable, way)
         found = []
-        for item in items or ():
+        for item in items:
             env = dict(way.env)
             for name, path in loop.targets:
                 key = Blocker(blocker.module, Looped(loop, name, path)).key
@@ -156,8 +158,10 @@ class Expansion:
         elif site.call.method not in _EACH:
             return []
         items = self.items(receiver)
+        if items is None:
+            return self._through(receiver, way)
         found = []
-        for item in items or ():
+        for item in items:
             env = dict(way.env)
             for parameter in blocker.module.functions[meaning.function].parameters:
                 if parameter.position == place:
@@ -167,6 +171,13 @@ class Expansion:
                         env[key] = values[0]
             found.append(Expanded(env, way.sites))
         return found if all(blocker.key in each.env for each in found) else []
+
+    def _through(self, iterable: Value, way: Expanded) -> list[Expanded]:
+        """The list itself hangs on a parameter: bind that first."""
+        blockers: list[Blocker] = []
+        for each in self._values.reduce(iterable):
+            self._values.blocked(each, blockers)
+        return next((ways for each in blockers if (ways := self._bound(each, way))), [])
 
     def _first(self, blocker: Blocker, site: CallSite, way: Expanded) -> list[Expanded]:
         """What `reduce` begins with."""

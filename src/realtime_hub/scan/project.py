@@ -14,6 +14,8 @@ _INDEXES: Final = ("/index.ts", "/index.tsx", "/index.js", "/index.jsx", "/index
 _PYTHON: Final = (".py", "/__init__.py")
 _RENAMED: Final = {".js": (".ts", ".tsx"), ".jsx": (".tsx",), ".mjs": (".mts",)}
 
+_MOST: Final = 50
+
 Load = Callable[[str], Module | None]
 Mentions = Callable[[Iterable[str]], Mapping[str, set[str]]]
 
@@ -59,11 +61,19 @@ class Project:
         return bool(set(self._mentions([name]).get(name, ())) - {besides})
 
     def imported_by(self, module: Module) -> bool:
-        """Another file seems to import the module: it has the module's name."""
+        """Another file of the tree imports the module."""
         folder, name = posixpath.split(posixpath.splitext(module.path)[0])
-        return self.mentioned(
-            posixpath.basename(folder) if name in {"index", "__init__"} else name, module.path
-        )
+        word = posixpath.basename(folder) if name in {"index", "__init__"} else name
+        paths = set(self._mentions([word]).get(word, ())) - {module.path}
+        return any(self._imports(path, module) for path in sorted(paths)[:_MOST])
+
+    def _imports(self, path: str, wanted: Module) -> bool:
+        module = self.module(path)
+        if module is None:
+            return False
+        named = {found.module for found in module.imports.values()}
+        named |= {export.module for export in module.exports if export.module}
+        return any(self.resolve(module, each) == wanted.path for each in named)
 
     def exported(
         self, module: Module, name: str, seen: frozenset[str] = frozenset()

@@ -73,7 +73,7 @@ def _wrappers(drafts: Iterable[Draft]) -> set[str]:
     names = set()
     for draft in drafts:
         places = [(draft.module, draft.function)]
-        places += [(a.listening.module, a.listening.site.function) for a in draft.attached]
+        places += [(a.listening.module, a.listening.function) for a in draft.attached]
         for module, number in places:
             for function in module.enclosing(number):
                 if not function.renders and len(function.name) > 3:
@@ -109,6 +109,7 @@ class Scanner:
             channels=channels,
             subscriptions=_distinct(subscriptions),
             unresolved=_distinct(unresolved),
+            publication=sources.publication(),
         )
 
     def _channel(self, draft: Draft) -> Channel:
@@ -172,7 +173,7 @@ class Scanner:
         listening = attached.listening
         if listening.kind != CHANGES:
             return []
-        module, line = listening.module, listening.site.call.line
+        module, line = listening.module, listening.node.line
 
         def evaluate(env: Env, blockers: list[Blocker]) -> Binding:
             return listening.binding(env, blockers)
@@ -180,9 +181,11 @@ class Scanner:
         found = []
         for binding, way in self._expansion.all(evaluate, attached.way):
             place = way.place(module, line)
-            where = self._site(module, listening.site) if not way.sites else way.sites[-1]
-            caller, site = where
-            if not self._reach.reached(caller, site.function, site.call.start):
+            caller, function, start = module, listening.function, listening.node.start
+            if way.sites:
+                caller, site = way.sites[-1]
+                function, start = site.function, site.call.start
+            if not self._reach.reached(caller, function, start):
                 continue
             found.append(
                 Subscription(
@@ -192,15 +195,11 @@ class Scanner:
                     filter=binding.filter,
                     place=place,
                     binding=Place(module.path, line),
-                    owner=owner(caller, site.function, site.call.start),
+                    owner=owner(caller, function, start),
                     proven=binding.proven,
                 )
             )
         return found
-
-    @staticmethod
-    def _site(module: Module, site: CallSite) -> tuple[Module, CallSite]:
-        return module, site
 
 
 def _chain(draft: Draft) -> tuple[Span, CallSite | None]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from realtime_hub.scan.languages import language_of, read_module
+from realtime_hub.scan.model import Statement
+from realtime_hub.scan.publications import statements
 from realtime_hub.scan.syntax import Module
 from realtime_hub.scan.walking import Found, NotReadableError, files_of, is_minified, text_of
 
@@ -65,11 +67,20 @@ class Sources:
             self._mentions |= {name: places.get(name, set()) for name in wanted}
         return {name: self._mentions[name] for name in names}
 
+    def publication(self) -> list[Statement]:
+        """What the tree's SQL says of publications."""
+        found: list[Statement] = []
+        for path in self.sql:
+            text = self._text(path)
+            if text is not None:
+                found += statements(path, text)
+        return found
+
     def _text(self, path: str) -> str | None:
         if path in self._unreadable:
             return None
         try:
-            return text_of(self.code[path].place)
+            return text_of((self.code.get(path) or self.sql[path]).place)
         except NotReadableError:
             self._unreadable.add(path)
             self.unparsed.add(path)

@@ -33,8 +33,9 @@ def owner(module: Module, function: int, offset: int) -> str:
     holder = _declared_around(module, offset)
     if holder is not None:
         return holder
-    names = [each.name for each in reversed(around) if each.name not in {"", "default"}]
-    return names[0] if names else path.stem
+    named = [each.name for each in reversed(around) if each.name]
+    names = [name for name in named if name != "default"]
+    return names[0] if names else path.stem if named else ""
 
 
 def _declared_around(module: Module, offset: int) -> str | None:
@@ -111,11 +112,11 @@ class Reach:
         )
 
     def _method_called(self, module: Module, function: Function) -> bool:
-        if not self._project.imported_by(module):
-            return any(e.value is not None or e.local for e in module.exports) or (
-                function.class_name == "{}"
-            )
-        return self._project.mentioned(function.name, module.path)
+        if function.class_name == "{}":
+            return True
+        if self._project.imported_by(module):
+            return self._project.mentioned(function.name, module.path)
+        return bool(module.exports)
 
 
 def innermost(module: Module, offset: int) -> int:

@@ -31,7 +31,7 @@ from realtime_hub.scan.syntax import (
     Record,
     Template,
 )
-from realtime_hub.scan.vocabulary import CHAINED, ENUMERATIONS
+from realtime_hub.scan.vocabulary import CHAINED, CONSTRUCTORS, ENUMERATIONS, OPTIONS
 
 _DEPTH: Final = 40
 _MEMOS: Final = frozenset({"useMemo", "computed", "memo", "lazy", "once"})
@@ -217,7 +217,9 @@ class Values:
     def _step(self, value: Value, step: str | int) -> list[Value]:
         match value.expr:
             case Record() if isinstance(step, str):
-                return self.record_field(value, value.expr, step) or [value.of(_unknown(value))]
+                found = self.record_field(value, value.expr, step)
+                known = bool(found) or self._closed(value, value.expr)
+                return found if known else [value.of(_unknown(value))]
             case Array(items=items) if isinstance(step, int) and step < len(items):
                 return self.reduce(value.of(items[step]))
         start, end, line = value.expr.start, value.expr.end, value.expr.line
@@ -228,20 +230,16 @@ class Values:
     # Members
 
     def _member(self, value: Value, member: Member, owner: Expr, name: str) -> Sequence[Value]:
-        found: list[Value] = []
-        written = [w for w in self.scopes(value.module).fields(member) if w.value is not None]
-        for write in written:
-            found += self.part(value.of(write.value or owner), write.path)
-        for each in self._owners(value, owner):
-            found += self._of_owner(each, name)
-        return found or [value]
+        found = self._field_of(value, member, self._owners(value, owner))
+        return [value] if found == [] else found or []
 
     def _owners(self, value: Value, owner: Expr) -> Sequence[Value]:
         if isinstance(owner, Name) and owner.name == THIS:
             return [value.of(owner)]
         return self.reduce(value.of(owner))
 
-    def _of_owner(self, value: Value, name: str) -> list[Value]:
+    def _of_owner(self, value: Value, name: str) -> list[Value] | None:
+        """None: an object made with named arguments lacks it."""
         match value.expr:
             case Record():
                 return self.record_field(value, value.expr, name)
@@ -249,6 +247,9 @@ class Values:
                 return [value]
             case Lambda(function=number):
                 return self._static(value, value.module.functions[number], name)
+            case Call() if value.expr.method in OPTIONS:
+                given = value.expr.argument(-1, name)
+                return None if given is None else self.reduce(value.of(given))
             case Call(new=new) if new or value.module.language in {"python", "dart"}:
                 return self._of_instance(value, value.expr, name)
             case Call() if value.expr.method in _BOXES and name in {"current", "value"}:
@@ -263,21 +264,24 @@ class Values:
     def field(self, owner: Value, name: str) -> list[Value] | None:
         """What a field of an object may be; None if it has no such field, empty if that can't be
         told."""
+        start, end, line = owner.expr.start, owner.expr.end, owner.expr.line
+        return self._field_of(owner, Member(start, end, line, owner.expr, name), self.reduce(owner))
+
+    def _field_of(
+        self, value: Value, member: Member, owners: Sequence[Value]
+    ) -> list[Value] | None:
         found: list[Value] = []
-        known = True
-        if isinstance(owner.expr, Name | Member):
-            start, end, line = owner.expr.start, owner.expr.end, owner.expr.line
-            member = Member(start, end, line, owner.expr, name)
-            for write in self.scopes(owner.module).fields(member):
-                if write.value is not None:
-                    found += self.part(owner.of(write.value), write.path)
-        for each in self.reduce(owner):
+        for write in self.scopes(value.module).fields(member):
+            if write.value is not None:
+                found += self.part(value.of(write.value), write.path)
+        known = bool(owners)
+        for each in owners:
+            own = self._of_owner(each, member.name)
             if isinstance(each.expr, Record):
-                found += self.record_field(each, each.expr, name)
                 known = known and self._closed(each, each.expr)
-            else:
+            elif not (isinstance(each.expr, Call) and each.expr.keywords and own is None):
                 known = False
-                found += self._of_owner(each, name)
+            found += own or ()
         return found or (None if known else [])
 
     def _closed(self, value: Value, record: Record) -> bool:
@@ -403,10 +407,9 @@ class Values:
         module = function.module
         target = module.functions[function.expr.function]
         if target.is_class:
-            made = [f for f in module.functions if f.receiver == target.receiver]
-            target = next(
-                (f for f in made if f.method and f.name in {"constructor", "__init__"}), target
-            )
+            made = [f for f in module.functions if f.receiver == target.receiver and f.method]
+            named = CONSTRUCTORS | {target.name}
+            target = next((f for f in made if f.name in named), target)
         found: list[tuple[Key, Value]] = []
         for parameter in target.parameters:
             key = (module.path, target.number, parameter.name)
@@ -416,8 +419,8 @@ class Values:
                 found.append((key, values[0]))
             elif parameter.default is not None:
                 found.append((key, Value(parameter.default, module, function.env)))
-            elif given is not None:
-                found.append((key, caller.of(_unknown(caller.of(given)))))
+            else:
+                found.append((key, caller.of(Literal(call.start, call.end, call.line, None))))
         return found
 
     # Callers
@@ -425,6 +428,8 @@ class Values:
     def callers(self, module: Module, number: int) -> list[tuple[Module, CallSite]]:
         """Where a function of the tree is called, as far as it can be told."""
         function = module.functions[number]
+        if function.method and function.name in CONSTRUCTORS:
+            number, function = function.parent, module.functions[function.parent]
         found = []
         for name in {function.name, *self._aliases(module, function)} - {""}:
             for caller, site in self._by_name.get(name, ()):

@@ -46,6 +46,11 @@ ENUMERATIONS: Final[dict[str, dict[str, str]]] = {
 FILTER_TYPES: Final = {"inFilter": "in", "isFilter": "is"}
 """Dart's names of operators that differ from the protocol's."""
 
+OPTIONS: Final = frozenset({"ChannelFilter", "PostgresChangesFilter"})
+"""Dart's objects that hold a binding's fields."""
+
+CONSTRUCTORS: Final = frozenset({"constructor", "__init__"})
+
 METHODS: Final = {
     "onPostgresChanges": (CHANGES, None),
     "on_postgres_changes": (CHANGES, None),

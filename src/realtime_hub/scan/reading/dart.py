@@ -71,6 +71,8 @@ class DartReader(DartValues):
                 self._class(node)
             case _ if kind in _FUNCTIONS or kind == "method_declaration":
                 self._declared_function(node)
+            case "declaration" if _signature(node) is not None:
+                self._declared_function(node)
             case _ if kind in _SKIPPED or not node.is_named():
                 pass
             case _ if kind.endswith(

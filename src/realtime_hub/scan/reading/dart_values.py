@@ -343,12 +343,19 @@ class DartValues(Reader):
                     keyword = text if named else ""
                     position = -1 if named else len(function.parameters)
                     function.parameters.append(Parameter(text, position, (), None, keyword))
+                    if each.find(kind="constructor_param") is not None:
+                        self._own_field(identifiers[-1])
             elif each.is_named() and function.parameters and each.kind() != "comment":
                 last = function.parameters.pop()
                 default = self._expression(each)
                 function.parameters.append(
                     Parameter(last.name, last.position, (), default, last.keyword)
                 )
+
+    def _own_field(self, parameter: SgNode) -> None:
+        """`this.name` among a constructor's parameters."""
+        name = Name(*span(parameter), parameter.text())
+        self._assign(name, name, parameter, declared=True, scope=self._scopes[-2])
 
 
 def _deep(node: SgNode) -> list[SgNode]:

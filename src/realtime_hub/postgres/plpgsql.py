@@ -13,8 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from pglast import parse_plpgsql, parse_sql
 from pglast.parser import ParseError
-
-from realtime_hub.ops.connection import identifier, literal
+from psycopg import sql
 
 Value: TypeAlias = "str | list[str] | None"
 _PLACE: Final = re.compile(r"%(?:(\d+)\$)?([sIL%])")
@@ -169,9 +168,9 @@ def _called(function: str, arguments: list[Value]) -> Value:
         case "format":
             return _format(texts[0], texts[1:])
         case "quote_ident":
-            return identifier(texts[0])
+            return _identifier(texts[0])
         case "quote_literal":
-            return literal(texts[0])
+            return _literal(texts[0])
         case "concat":
             return "".join(texts)
     return None
@@ -189,7 +188,7 @@ def _format(template: str, arguments: list[str]) -> Value:
         index = int(number) - 1 if number else following
         following = index + 1
         value = arguments[index]
-        return value if kind == "s" else identifier(value) if kind == "I" else literal(value)
+        return value if kind == "s" else _identifier(value) if kind == "I" else _literal(value)
 
     try:
         return _PLACE.sub(place, template)
@@ -240,3 +239,11 @@ def _statements(node: Any) -> Iterator[Mapping[str, Any]]:
                 yield {name: child}
             elif name != "exceptions":
                 yield from _statements(child)
+
+
+def _identifier(name: str) -> str:
+    return sql.Identifier(name).as_string(None)
+
+
+def _literal(text: str) -> str:
+    return sql.Literal(text).as_string(None)
