@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pglast import ast, parse_sql
 from pglast.enums import AlterPublicationAction, ObjectType
@@ -12,6 +12,12 @@ from pglast.parser import ParseError
 from realtime_hub.postgres.plpgsql import executed_by
 from realtime_hub.postgres.statements import objects_of, statements_of
 from realtime_hub.scan.model import Statement
+
+_ACTIONS: Final[dict[Any, str]] = {
+    AlterPublicationAction.AP_AddObjects: "add",
+    AlterPublicationAction.AP_DropObjects: "drop",
+    AlterPublicationAction.AP_SetObjects: "set",
+}
 
 
 def statements(file: str, text: str) -> list[Statement]:
@@ -32,11 +38,7 @@ def _of(file: str, line: int, statement: Any, text: str) -> Iterator[Statement]:
             names = ["*"] if statement.for_all_tables else _names(statement.pubobjects)
             yield Statement(file, line, "create", names, str(statement.pubname))
         case ast.AlterPublicationStmt():
-            action = {
-                AlterPublicationAction.AP_AddObjects: "add",
-                AlterPublicationAction.AP_DropObjects: "drop",
-                AlterPublicationAction.AP_SetObjects: "set",
-            }[statement.action]
+            action = _ACTIONS[statement.action]
             names = _names(statement.pubobjects)
             yield Statement(file, line, action, names, str(statement.pubname))
         case ast.DropStmt() if statement.removeType == ObjectType.OBJECT_PUBLICATION:
