@@ -25,7 +25,11 @@ _URL_VARIABLES: Final = ["REALTIME_HUB_DATABASE_URL", "DATABASE_URL"]
 DatabaseUrl = Annotated[
     str | None, typer.Option(envvar=_URL_VARIABLES, help="PostgreSQL URL.", show_default=False)
 ]
-Publication = Annotated[str, typer.Option(help="Publication whose tables are served.")]
+Publication = Annotated[
+    str,
+    typer.Option(envvar="REALTIME_HUB_PUBLICATION", help="Publication whose tables are served."),
+]
+Slot = Annotated[str, typer.Option(envvar="REALTIME_HUB_SLOT", help="Replication slot.")]
 
 
 class Format(StrEnum):
@@ -43,7 +47,7 @@ def register(app: typer.Typer) -> None:
 def doctor_command(
     database_url: DatabaseUrl = None,
     publication: Publication = "supabase_realtime",
-    slot: Annotated[str, typer.Option(help="Replication slot.")] = "realtime_hub",
+    slot: Slot = "realtime_hub",
     format: Annotated[Format, typer.Option(help="json goes alone to stdout.")] = Format.TABLE,
 ) -> None:
     """Check that a database is fit to be served, with a fix under each problem.
@@ -97,7 +101,7 @@ def init_command(
 def uninstall_command(
     database_url: DatabaseUrl = None,
     publication: Publication = "supabase_realtime",
-    slot: Annotated[str, typer.Option(help="Replication slot.")] = "realtime_hub",
+    slot: Slot = "realtime_hub",
     apply: Annotated[
         bool, typer.Option("--apply", help="Run the SQL instead of showing it.")
     ] = False,

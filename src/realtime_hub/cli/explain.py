@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from realtime_hub.auth.explaining import Decided, Explanation, explain, judge_row
 from realtime_hub.changes import TableName
-from realtime_hub.cli.database import DatabaseUrl, Publication
+from realtime_hub.cli.database import DatabaseUrl, Publication, given
 from realtime_hub.cli.running import run
 from realtime_hub.errors import SettingsError
 from realtime_hub.hub.ports import Verdict
@@ -42,9 +42,8 @@ def explain_command(
 
     Example: `realtime-hub explain-policy prospectos --claims '{"sub": "5d2b..."}' --key 42`
     """
-    if database_url is None:
-        raise SettingsError("no database URL (set --database-url or REALTIME_HUB_DATABASE_URL)")
-    run(_explain(database_url, publication, table, _identity(role, claims), key))
+    dsn = given(database_url)
+    run(_explain(dsn, publication, table, _identity(role, claims), key))
 
 
 async def _explain(

@@ -12,6 +12,7 @@ import typer
 
 from realtime_hub import __version__
 from realtime_hub.cli import audit, database, demo, explain, report, scan, slim, slots, tail, top
+from realtime_hub.cli.configured import defaults
 from realtime_hub.cli.running import run
 from realtime_hub.errors import RealtimeHubError, SettingsError, SourceError
 
@@ -40,6 +41,21 @@ Publication = Annotated[
 Config = Annotated[
     Path | None, typer.Option(help="TOML file with settings; see docs/configuration.md.")
 ]
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="REALTIME_HUB_CONFIG", help="TOML file with settings; see docs/configuration.md."
+        ),
+    ] = None,
+) -> None:
+    """Give every command what the file says of its options."""
+    if config is not None:
+        context.default_map = defaults(context.command, config)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from realtime_hub.changes import Change, Kind, Table, TableName
-from realtime_hub.cli.database import DatabaseUrl, Publication
+from realtime_hub.cli.database import DatabaseUrl, Publication, given
 from realtime_hub.cli.logs import configure_logs
 from realtime_hub.cli.running import run
 from realtime_hub.errors import SettingsError
@@ -61,14 +61,13 @@ def tail_command(
 
     Example: `realtime-hub tail llamadas_ventas --event UPDATE --filter 'estado=eq.activa'`
     """
-    if database_url is None:
-        raise SettingsError("no database URL (set --database-url or REALTIME_HUB_DATABASE_URL)")
+    dsn = given(database_url)
     configure_logs(LogLevel.WARNING, LogFormat.AUTO)
     wanted = Wanted(_name(table), event, parse_filter(filter))
     if wanted.conditions and wanted.table is None:
         raise SettingsError("a filter needs one table")
     try:
-        run(follow(database_url, publication, wanted, count))
+        run(follow(dsn, publication, wanted, count))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except BrokenPipeError:
