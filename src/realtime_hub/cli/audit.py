@@ -157,6 +157,7 @@ def scanned(sources: Sequence[Path], scans: Sequence[Path]) -> ScanFacts | None:
         unparsed=[name for one in found for name in one.unparsed],
         channels=[channel for one in found for channel in one.channels],
         subscriptions=[item for one in found for item in one.subscriptions],
+        errors=[error for one in found for error in one.errors],
         open=_all([one.open for one in found]),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from realtime_hub.scan.frames import Frame
 from realtime_hub.scan.model import ANY, CHANGES, Binding, Span, Term
 from realtime_hub.scan.syntax import Call, CallSite, Expr, Literal, Member, Module, Node
 from realtime_hub.scan.values import Blocker, Env, Value, Values
@@ -156,6 +157,25 @@ class Listenings:
     def _argument(call: Call, names: Sequence[str], name: str, positional: bool) -> Expr | None:
         place = names.index(name) if positional and name in names else -1
         return call.argument(place, name)
+
+    def joined(self, frame: Frame, module: Module) -> list[Listening]:
+        """What a join written by hand listens to; the first protocol names it in the topic."""
+
+        def topic(env: Env, blockers: list[Blocker]) -> tuple[Term, ...]:
+            return (Term(ANY), *self._topic(Value(frame.topic, module, env), blockers))
+
+        if frame.bindings is None:
+            name = self._values.text(Value(frame.topic, module)) or ""
+            if name.count(":") < 2:
+                return []
+            return [Listening(module, frame.node, frame.function, 0, CHANGES, topic, None, None)]
+        return [self._item(item, frame.function) for item in frame.bindings]
+
+    def _item(self, item: Value, function: int) -> Listening:
+        def fields(env: Env, blockers: list[Blocker]) -> tuple[Term, ...]:
+            return self._options(item, CHANGES, blockers)
+
+        return Listening(item.module, item.expr, function, 0, CHANGES, fields, item.expr, None)
 
     def stream(self, module: Module, site: CallSite) -> Listening:
         """Dart's `from(table).stream(primaryKey: ...).eq(column, value)`."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from realtime_hub.scan.bindings import Listening, Listenings
 from realtime_hub.scan.expansion import Expanded, Expansion
+from realtime_hub.scan.frames import frames
 from realtime_hub.scan.model import CHANGES, Style
 from realtime_hub.scan.syntax import Call, CallSite, Expr, Module, Node
 from realtime_hub.scan.values import Blocker, Env, Value, Values
@@ -71,8 +72,18 @@ class Channels:
                     draft.attached.append(Attached(listening, Expanded({})))
         for module, site in sites:
             self._attach(module, site)
+        for module in self._values.project.known:
+            self._join(module)
         found = [draft for draft in self._drafts.values() if self._is_realtime(draft)]
         return sorted(found, key=lambda draft: (draft.module.path, draft.node.start))
+
+    def _join(self, module: Module) -> None:
+        for frame in frames(module, self._values):
+            draft = Draft(module, Style.RAW, frame.node, frame.function, frame.topic, None)
+            draft.attached += [
+                Attached(each, Expanded({})) for each in self._listenings.joined(frame, module)
+            ]
+            self._drafts[_key(module, frame.node)] = draft
 
     def _attach(self, module: Module, site: CallSite) -> None:
         receiver = site.call.receiver
@@ -136,7 +147,7 @@ class Channels:
         if draft.attached:
             return True
         if draft.style is not Style.CHANNEL or draft.client is None:
-            return draft.style is Style.STREAM
+            return draft.style is Style.RAW
         # Without a binding only a Supabase client's channel counts: brokers have channels too.
         used = bool(draft.used_by(OPENING | SENDING))
         return used and self._is_client(Value(draft.client, draft.module))

@@ -36,7 +36,7 @@ _RANK: Final = (
     Cleanup.PARTIAL,
     Cleanup.LEAK,
 )
-_EFFECTS: Final = words(
+EFFECTS: Final = words(
     "useEffect useLayoutEffect useInsertionEffect useFocusEffect useIsomorphicLayoutEffect "
     "useEffectOnce useMount useDeepCompareEffect useUpdateEffect useSyncExternalStore onMount "
     "$effect effect pre root readable writable derived Observable fromCallback eventChannel "
@@ -75,6 +75,8 @@ class Closer:
         self._draft = draft
         self._holding = Holding(values, draft)
         self._busy: set[tuple[str, int]] = set()
+        self.dropped: list[tuple[Module, CallSite]] = []
+        """Calls that return what closes the channel, and whose value is let go."""
 
     def judge(self) -> tuple[Cleanup, list[Closing]]:
         """How it is closed, and the calls that do it."""
@@ -201,7 +203,7 @@ class Closer:
             return self._at(module, offset, depth)
         if site is not None and site.call.opening < offset:
             verdict = self._argument(module, site)
-            if site.call.method in _EFFECTS:
+            if site.call.method in EFFECTS:
                 return Cleanup.MANUAL
             inside = any(each.start <= offset < each.end for each in site.call.arguments)
             if inside and verdict is Cleanup.YES:
@@ -233,7 +235,7 @@ class Closer:
             if outer is None:
                 break
             site = outer
-        if site is not None and site.call.method in _EFFECTS:
+        if site is not None and site.call.method in EFFECTS:
             return Cleanup.LEAK if function.is_async else Cleanup.YES
         if self._referred_effect(module, function):
             return Cleanup.LEAK if function.is_async else Cleanup.YES
@@ -262,6 +264,7 @@ class Closer:
     def _kept_at(self, module: Module, site: CallSite, depth: int) -> Cleanup:
         match site.use:
             case Use.DISCARDED:
+                self.dropped.append((module, site))
                 return Cleanup.LEAK
             case Use.RETURNED:
                 return self.returned(module, site.function, depth)
@@ -328,7 +331,7 @@ class Closer:
         """`useEffect(subscribe, [])`."""
         for offset in module.references.get(function.name, ()):
             site = _tightest(module, offset)
-            if site is not None and site.call.method in _EFFECTS and offset > site.call.opening:
+            if site is not None and site.call.method in EFFECTS and offset > site.call.opening:
                 return True
         return False
 
@@ -347,6 +350,7 @@ class Closer:
             if not sites:
                 verdicts.add(Cleanup.RETURNED)
             elif all(site.use is Use.DISCARDED for _, site in sites):
+                self.dropped += sites
                 verdicts.add(Cleanup.LEAK)
         return _best(verdicts) if verdicts else Cleanup.NONE
 

@@ -27,7 +27,13 @@ from realtime_hub.scan.syntax import (
     walk,
 )
 from realtime_hub.scan.values import Value, Values
-from realtime_hub.scan.vocabulary import CHAINED, CLOSING, REMOVING, REMOVING_ALL
+from realtime_hub.scan.vocabulary import (
+    CHAINED,
+    CLOSING,
+    DISCONNECTING,
+    REMOVING,
+    REMOVING_ALL,
+)
 
 _BOXES: Final = frozenset(
     {"useRef", "ref", "shallowRef", "useState", "useMemo", "signal", "writable", "Map", "Set"}
@@ -216,6 +222,8 @@ class Holding:
                     yield module, site
 
     def _closes(self, module: Module, call: Call) -> bool:
+        if self._draft.style is Style.RAW:
+            return call.method in DISCONNECTING
         if call.method in REMOVING:
             return any(self._named(module, each) for each in call.arguments)
         if call.method in CLOSING and call.receiver is not None:

@@ -12,8 +12,8 @@ from ast_grep_py import SgRoot, register_dynamic_language
 from realtime_hub.scan.reading.dart import DartReader
 from realtime_hub.scan.reading.javascript import JavaScriptReader
 from realtime_hub.scan.reading.python import PythonReader
-from realtime_hub.scan.reading.reader import Reader
-from realtime_hub.scan.syntax import Module
+from realtime_hub.scan.reading.reader import Reader, span
+from realtime_hub.scan.syntax import Comment, Module
 
 TYPESCRIPT: Final = "typescript"
 JAVASCRIPT: Final = "javascript"
@@ -77,6 +77,7 @@ def parsed(path: str, language: str, source: str, text: str) -> Module:
     reader = _READERS.get(language, JavaScriptReader)(module, root)
     reader.read()
     module.damaged = module.damaged or root.find(kind="ERROR") is not None
+    module.comments += [Comment(*span(node)) for node in root.find_all(kind="comment")]
     return module
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from realtime_hub.errors import SettingsError
 from realtime_hub.scan.channels import Attached, Channels, Draft
 from realtime_hub.scan.cleanup import Closer
+from realtime_hub.scan.comments import commented_out
 from realtime_hub.scan.expansion import Expansion
+from realtime_hub.scan.findings import Findings
 from realtime_hub.scan.fresh import made_anew
 from realtime_hub.scan.model import (
     ANY,
     CHANGES,
     Binding,
     Channel,
+    Finding,
     Place,
     Scan,
     Span,
@@ -24,7 +28,7 @@ from realtime_hub.scan.model import (
 )
 from realtime_hub.scan.project import Project
 from realtime_hub.scan.sources import Progress, Sources
-from realtime_hub.scan.surroundings import Reach, in_render, owner
+from realtime_hub.scan.surroundings import Reach, in_render, innermost, owner
 from realtime_hub.scan.syntax import Call, CallSite, Module, Template
 from realtime_hub.scan.values import Blocker, Env, Value, Values
 from realtime_hub.scan.vocabulary import OPENING
@@ -87,22 +91,29 @@ class Scanner:
 
     def __init__(self, project: Project, drafts: Sequence[Draft]) -> None:
         self._drafts = drafts
-        self._values = Values(project)
-        self._expansion = Expansion(self._values)
+        self.values = Values(project)
+        self._expansion = Expansion(self.values)
         self._reach = Reach(project)
 
     def scan(self, sources: Sources) -> Scan:
-        channels = []
+        channels: list[Channel] = []
         subscriptions: list[Subscription] = []
         unresolved: list[Subscription] = []
+        findings: list[Finding] = []
+        judge = Findings(self.values)
         for draft in self._drafts:
-            channel = self._channel(draft)
+            closer = Closer(self.values, draft)
+            channel = self.channel(draft, closer)
             channels.append(channel)
+            findings += judge.of(draft, channel, closer)
             if channel.reachable:
                 for attached in draft.attached:
                     for each in self._effective(attached):
                         proven = each.proven
                         (subscriptions if proven else unresolved).append(each)
+        findings += judge.overwritten(zip(self._drafts, channels, strict=True))
+        channels += self._commented()
+        channels.sort(key=lambda each: (each.file, each.line))
         return Scan(
             files=len(sources.code) + len(sources.sql),
             unparsed=sorted(sources.unparsed),
@@ -110,11 +121,25 @@ class Scanner:
             subscriptions=_distinct(subscriptions),
             unresolved=_distinct(unresolved),
             publication=sources.publication(),
+            findings=sorted(set(findings), key=lambda each: (each.file, each.line, each.rule)),
         )
 
-    def _channel(self, draft: Draft) -> Channel:
+    def _commented(self) -> Iterator[Channel]:
+        for module in self.values.project.known:
+            for hidden in commented_out(module):
+                project = Project([hidden])
+                drafts = Channels(Values(project)).find()
+                scanner = Scanner(project, drafts)
+                for draft in drafts:
+                    found = scanner.channel(draft, Closer(scanner.values, draft))
+                    inside = innermost(module, draft.node.start)
+                    whose = owner(module, inside, draft.node.start)
+                    yield replace(found, owner=whose, reachable=False, commented=True)
+
+    def channel(self, draft: Draft, closer: Closer) -> Channel:
+        """One channel, described."""
         module, node = draft.module, draft.node
-        cleanup, closings = Closer(self._values, draft).judge()
+        cleanup, closings = closer.judge()
         opened = draft.used_by(OPENING)
         opened_here = any(use.site.function == draft.function for use in opened)
         chain, site = _chain(draft)
@@ -126,7 +151,7 @@ class Scanner:
             name=name,
             name_kind=kind,
             unique_per_mount=draft.name is not None
-            and made_anew(self._values, Value(draft.name, module)),
+            and made_anew(self.values, Value(draft.name, module)),
             style=draft.style,
             cleanup=cleanup,
             reachable=self._reach.reached(module, draft.function, node.start),
@@ -161,9 +186,9 @@ class Scanner:
         if draft.name is None:
             return draft.module.code(draft.node), "dynamic"
         value = Value(draft.name, draft.module)
-        if self._values.text(value) is not None:
+        if self.values.text(value) is not None:
             return value.code, "literal"
-        reduced = self._values.reduce(value)
+        reduced = self.values.reduce(value)
         template = len(reduced) == 1 and isinstance(reduced[0].expr, Template)
         return value.code, "template" if template else "dynamic"
 

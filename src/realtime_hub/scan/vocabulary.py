@@ -78,4 +78,7 @@ REMOVING: Final = frozenset({"removeChannel", "remove_channel", "removeSubscript
 REMOVING_ALL: Final = frozenset(
     {"removeAllChannels", "remove_all_channels", "removeAllSubscriptions", "removeSubscriptions"}
 )
+DISCONNECTING: Final = frozenset({"close", "disconnect"})
+"""Methods of a socket that end all joins made by hand on it."""
+
 SENDING: Final = frozenset({"send", "track", "send_broadcast", "sendBroadcastMessage"})

@@ -16,8 +16,9 @@ from realtime_hub.ops.audit.facts import (
 )
 from realtime_hub.ops.audit.findings import Level
 from realtime_hub.ops.audit.rules import RULES, judge
-from realtime_hub.ops.audit.scanned import Binding
+from realtime_hub.ops.audit.scanned import Binding, Reported
 from realtime_hub.ops.migrations import MigrationFacts, Place
+from realtime_hub.scan.rules import RULES as REPORTED
 from tests.ops.audit.parts import (
     DAY_AGO,
     KEY,
@@ -78,6 +79,14 @@ MEETS: dict[str, tuple[AuditFacts, str, Level]] = {
     ),
     "RH206": (facts(scan=scan(channel(reachable=False))), "src/Chat.tsx:7", Level.INFO),
     "RH207": (facts(scan=scan(channel(in_render=True))), "src/Chat.tsx:7", Level.ERROR),
+    **{
+        rule: (
+            facts(scan=scan(errors=(Reported(rule, "src/Chat.tsx", 9, "how", "what to do"),))),
+            "src/Chat.tsx:9",
+            Level.ERROR,
+        )
+        for rule in REPORTED
+    },
     "RH301": (facts(table("a", has_key=False)), "public.a", Level.ERROR),
     "RH302": (facts(table("a", identity="f", columns=(KEY, EMAIL))), "public.a", Level.WARNING),
     "RH303": (facts(table("a", rows=10, toast_bytes=100_000)), "public.a", Level.WARNING),
@@ -126,6 +135,15 @@ JUST_NOT: list[tuple[str, AuditFacts]] = [
     ("RH203", facts(scan=scan(channel(cleanup="caller"), channel(cleanup="returned")))),
     ("RH204", facts(scan=scan(channel()))),
     ("RH205", facts(scan=scan(subscriptions=(subscribed("a", filter="id=eq.${id}"),)))),
+    (
+        "RH205",
+        facts(
+            scan=scan(
+                subscriptions=(subscribed("a", filter="id=equals.1"),),
+                errors=(Reported("RH212", "src/Chat.tsx", 8, "id=equals.1", ""),),
+            )
+        ),
+    ),
     ("RH206", facts(scan=scan(channel()))),
     ("RH301", facts(table("a"))),
     ("RH302", facts(table("a", columns=(KEY, EMAIL)))),

@@ -53,6 +53,17 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class Reported:
+    """An error that the scanner found in the code itself."""
+
+    rule: str
+    file: str
+    line: int
+    detail: str
+    remediation: str
+
+
+@dataclass(frozen=True, slots=True)
 class ScanFacts:
     """What was found in source code.
 
@@ -65,6 +76,7 @@ class ScanFacts:
     channels: Sequence[Channel]
     subscriptions: Sequence[Subscribed]
     open: Sequence[str] | None = None
+    errors: Sequence[Reported] = ()
 
     def on(self, table: TableName) -> list[Subscribed]:
         return [found for found in self.subscriptions if found.table == table]
@@ -114,6 +126,7 @@ def parse_scan(document: Any, name: str = "the scan") -> ScanFacts:
             channels=tuple(_channel(item) for item in document["channels"]),
             subscriptions=tuple(_subscribed(item) for item in document["subscriptions"]),
             open=_open(document.get("unresolved")),
+            errors=tuple(_reported(item) for item in document.get("findings", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SettingsError(f"{name} lacks or garbles {error}") from None
@@ -140,6 +153,16 @@ def _channel(item: Mapping[str, Any]) -> Channel:
             for binding in item["bindings"]
             if binding["kind"] == _CHANGES
         ),
+    )
+
+
+def _reported(item: Mapping[str, Any]) -> Reported:
+    return Reported(
+        rule=str(item["rule"]),
+        file=str(item["file"]),
+        line=int(item["line"]),
+        detail=str(item.get("detail") or ""),
+        remediation=str(item.get("remediation") or ""),
     )
 
 

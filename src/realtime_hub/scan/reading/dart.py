@@ -44,7 +44,7 @@ class DartReader(DartValues):
     def _statement(self, node: SgNode, kind: str) -> None:
         match kind:
             case "comment" | "documentation_comment":
-                self._comment(node)
+                pass
             case "import_or_export":
                 self._import(node)
             case "expression_statement":

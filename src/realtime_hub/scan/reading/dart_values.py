@@ -94,7 +94,6 @@ class DartValues(Reader):
             case "decimal_integer_literal" | "decimal_floating_point_literal":
                 return Literal(start, end, line, node.text())
             case "comment":
-                self._comment(node)
                 return Opaque(start, end, line)
         if kind in _CONSTANTS:
             return Literal(start, end, line, _CONSTANTS[kind])
@@ -197,7 +196,7 @@ class DartValues(Reader):
             elif each.kind() == "cascade_section" and arguments:
                 self._section(each, arguments[-1])
             elif each.kind() == "comment":
-                self._comment(each)
+                pass
             else:
                 arguments.append(self._expression(each))
         return tuple(arguments), tuple(keywords)
@@ -254,7 +253,7 @@ class DartValues(Reader):
             elif each.kind() == "spread_element" and parts:
                 spreads.append(self._expression(parts[-1]))
             elif each.kind() == "comment":
-                self._comment(each)
+                pass
             else:
                 items.append(self._expression(each))
         if items and not fields:

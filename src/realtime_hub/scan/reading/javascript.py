@@ -44,7 +44,7 @@ class JavaScriptReader(JavaScriptValues):
     def _statement(self, node: SgNode, kind: str) -> None:
         match kind:
             case "comment":
-                self._comment(node)
+                pass
             case "expression_statement":
                 for child in node.named_children():
                     value = self._expression(child)
@@ -134,7 +134,6 @@ class JavaScriptReader(JavaScriptValues):
     def _return(self, node: SgNode) -> None:
         for child in node.named_children():
             if child.kind() == "comment":
-                self._comment(child)
                 continue
             value = self._used(self._expression(child), Use.RETURNED, node)
             self.module.functions[self._function].returns.append(value)

@@ -80,7 +80,6 @@ class JavaScriptValues(Reader):
             case "class":
                 return self._class_value(node)
             case "comment":
-                self._comment(node)
                 return Opaque(*span(node))
         return self._leaf(node, kind)
 
@@ -119,7 +118,7 @@ class JavaScriptValues(Reader):
         found = False
         for child in node.named_children():
             if child.kind() == "comment":
-                self._comment(child)
+                pass
             elif not found and (node.kind() != "type_assertion" or "type" not in child.kind()):
                 value, found = self._expression(child, name, named_at), True
         return value
@@ -159,7 +158,7 @@ class JavaScriptValues(Reader):
         found = []
         for each in given.named_children():
             if each.kind() == "comment":
-                self._comment(each)
+                pass
             else:
                 found.append(self._expression(each))
         return found
@@ -222,7 +221,7 @@ class JavaScriptValues(Reader):
             case "spread_element":
                 spreads += [self._expression(child) for child in each.named_children()]
             case "comment":
-                self._comment(each)
+                pass
 
     def _array(self, node: SgNode) -> Expr:
         return Array(*span(node), tuple(self._arguments(node)))

@@ -24,7 +24,7 @@ class PythonReader(PythonValues):
     def _statement(self, node: SgNode, kind: str) -> None:
         match kind:
             case "comment":
-                self._comment(node)
+                pass
             case "expression_statement":
                 for child in node.named_children():
                     if child.kind() == "assignment":

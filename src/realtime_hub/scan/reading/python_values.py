@@ -71,7 +71,6 @@ class PythonValues(Reader):
             case "integer" | "float":
                 return Literal(start, end, line, node.text())
             case "comment":
-                self._comment(node)
                 return Opaque(start, end, line)
         if kind in _CONSTANTS:
             return Literal(start, end, line, _CONSTANTS[kind])
@@ -117,7 +116,7 @@ class PythonValues(Reader):
                 spread = self._expression(each.named_children()[0])
                 keywords.append(("**", spread))
             case "comment":
-                self._comment(each)
+                pass
             case _:
                 arguments.append(self._expression(each))
 
@@ -173,7 +172,7 @@ class PythonValues(Reader):
             elif each.kind() == "dictionary_splat":
                 spreads.append(self._expression(each.named_children()[0]))
             elif each.kind() == "comment":
-                self._comment(each)
+                pass
         record = Record(*span(node), tuple(fields), tuple(spreads))
         self.module.records.append((record, self._function))
         return record

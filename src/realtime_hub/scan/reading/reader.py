@@ -15,7 +15,6 @@ from realtime_hub.scan.syntax import (
     Branch,
     Call,
     CallSite,
-    Comment,
     Expr,
     Function,
     Lambda,
@@ -162,9 +161,6 @@ class Reader(ABC):
 
     def _refer(self, name: str, offset: int) -> None:
         self.module.references.setdefault(name, []).append(offset)
-
-    def _comment(self, node: SgNode) -> None:
-        self.module.comments.append(Comment(*span(node)))
 
     def _loop(
         self, targets: tuple[tuple[str, Path], ...], iterable: Expr, node: SgNode, keys: bool

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from realtime_hub.ops.audit.facts import AuditFacts
 from realtime_hub.ops.audit.findings import Finding, Rule
 from realtime_hub.ops.audit.rules import cost, publication, schema, security, source
+from realtime_hub.scan.rules import RULES as REPORTED
 
 RULES: Final = (
     Rule("RH101", "unused", "Published, and nobody subscribes", publication.unused),
@@ -26,6 +28,10 @@ RULES: Final = (
     Rule("RH205", "filter", "The filter is refused", source.filters),
     Rule("RH206", "dead-code", "Realtime code that nothing calls", source.dead_code),
     Rule("RH207", "in-render", "Subscribed while rendering", source.in_render),
+    *(
+        Rule(id, name, title, partial(source.reported, id, title))
+        for id, (name, title, _) in REPORTED.items()
+    ),
     Rule("RH301", "no-key", "No primary key", schema.no_key),
     Rule("RH302", "full-identity", "Whole old rows are published", schema.full_identity),
     Rule("RH303", "wide-rows", "Rows with large values are published", schema.wide_rows),

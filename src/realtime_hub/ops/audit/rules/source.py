@@ -15,6 +15,7 @@ from realtime_hub.ops.audit.scanned import Channel, Subscribed
 from realtime_hub.ops.connection import listed
 from realtime_hub.wire.filters import parse_filter
 
+_OF_FILTERS: Final = frozenset({"RH211", "RH212", "RH213"})
 _UNCLEAN: Final = {
     "none": (Level.ERROR, "nothing ever closes it"),
     "leak": (Level.ERROR, "what closes it is not reached, or closes something else"),
@@ -109,7 +110,10 @@ def filters(facts: AuditFacts) -> Iterator[Finding]:
     """A filter that the server refuses, or that goes without one to the client."""
     if facts.scan is None:
         return
+    named = {(each.file, each.line) for each in facts.scan.errors if each.rule in _OF_FILTERS}
     for found in facts.scan.subscriptions:
+        if (found.file, found.line) in named:
+            continue  # the scanner says more exactly what is wrong
         if not found.filter or "${" in found.filter or not found.filter.isprintable():
             continue
         try:
@@ -164,6 +168,23 @@ def in_render(facts: AuditFacts) -> Iterator[Finding]:
                     "",
                     "subscribe in an effect, and clean up there",
                 ),
+            )
+
+
+def reported(rule: str, title: str, facts: AuditFacts) -> Iterator[Finding]:
+    """An error that the scanner found in the code itself."""
+    for found in () if facts.scan is None else facts.scan.errors:
+        if found.rule == rule:
+            yield Finding(
+                rule,
+                Level.ERROR,
+                title,
+                found.detail,
+                f"{found.file}:{found.line}",
+                found.remediation,
+                subject=f"{found.file}\0{found.detail}",
+                file=found.file,
+                line=found.line,
             )
 
 
