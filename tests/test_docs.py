@@ -19,7 +19,7 @@ from realtime_hub.settings import ENV_PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")])
+PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
 
 
 def classes(root: type[RealtimeHubError] = RealtimeHubError) -> Iterator[type[RealtimeHubError]]:

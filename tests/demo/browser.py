@@ -53,7 +53,7 @@ class Demo:
 
     @property
     def dsn(self) -> str:
-        return next(word for word in self.said.split() if word.startswith("postgresql://"))
+        return next(w for w in self.said.split() if w.startswith("DATABASE_URL=")).partition("=")[2]
 
     def get(self, path: str) -> tuple[dict[str, str], bytes]:
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:

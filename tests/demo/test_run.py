@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -57,6 +58,18 @@ def test_it_may_even_be_killed(home: Path) -> None:
     while list(home.iterdir()) or Path(f"/proc/{server}").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_what_is_printed_to_try_can_be_run_as_it_stands(demo: Demo) -> None:
+    told = demo.said.partition("at hand:")[2].partition("clients as they are")[0]
+    exports, follow, *write = [line for line in told.splitlines() if line.startswith("    ")]
+    script = "\n".join([exports, f"{follow} | head -1", *write])
+    done = subprocess.run(
+        ["bash", "-euc", script], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[0])["table"] == "llamadas_ventas"
+    assert demo.value("select count(*) from llamadas_ventas where call_id = 900000001") == 1
 
 
 def test_a_kept_database_goes_on_where_it_was(home: Path) -> None:

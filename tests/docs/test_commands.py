@@ -1,12 +1,12 @@
-"""The commands of the documentation: SQL is run, options and commands exist."""
+"""Every command of the documentation, run as a reader of its page runs it."""
 
 from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,64 +14,102 @@ import typer
 
 from realtime_hub.cli.main import app
 from tests.docs.pages import DOCS, ROOT
+from tests.docs.shell import PAGES, Shell, commands
 from tests.support.postgres import Server
+from tests.support.tokens import SECRET
 
-BLOCK = re.compile(r"^```(?:console|bash|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-MADE = {DOCS / "cli.md"}
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+TUTORIAL = DOCS / "tutorial.md"
+WITH_COMMANDS = [page for page in PAGES if any(commands(page)) and page != TUTORIAL]
 
+SCHEMA = """
+create table messages (id bigint generated always as identity primary key, body text);
+create table llamadas (id bigint generated always as identity primary key, estado text);
+grant select on messages, llamadas to anon;
+create publication supabase_realtime for table messages, llamadas;
+create extension pg_stat_statements
+"""
+SOURCE = """
+export const listen = (client) => client.channel('messages')
+  .on('postgres_changes', { event: 'INSERT', schema: 'public', table: 'messages' }, show)
+  .subscribe()
+"""
+NEEDS_A_GATEWAY = {DOCS / "resume.md"}
+"""Pages that speak of a gateway that runs already: `$URL`, with a `$TOKEN`."""
+LEAVES = {
+    DOCS / "beside-supabase.md": {"before.json", "report.html"},
+    DOCS / "how-to" / "scan.md": {"subscriptions.md"},
+}
+"""The files that a page's commands write."""
 
-def commands() -> Iterator[tuple[str, str]]:
-    for page in sorted({*DOCS.rglob("*.md"), ROOT / "README.md"} - MADE):
-        for block in BLOCK.findall(page.read_text()):
-            for line in block.splitlines():
-                command = line.removeprefix("$ ").strip()
-                if command and not command.startswith("#"):
-                    yield str(page.relative_to(ROOT)), command
-
-
-def of(program: str) -> list[tuple[str, str]]:
-    pattern = re.compile(rf"(?:^|\$\(|\| ){program}\s+(.*)")
-    return [(page, found[1]) for page, text in commands() if (found := pattern.search(text))]
-
-
-@pytest.mark.parametrize(("page", "arguments"), of("realtime-hub"))
-def test_commands_of_realtime_hub_and_their_options_exist(page: str, arguments: str) -> None:
-    name, *words = shlex.split(arguments.rstrip(")"), comments=True)
-    assert name in COMMANDS
-    known = {opt for each in COMMANDS[name].params for opt in (*each.opts, *each.secondary_opts)}
-    options = {word.partition("=")[0] for word in words if word.startswith("--")}
-    assert options - {"--help"} <= known
-
-
-@pytest.mark.parametrize(("page", "arguments"), of("make"))
-def test_make_targets_exist(page: str, arguments: str) -> None:
-    target = shlex.split(arguments, comments=True)[0]
-    assert f"\n{target}:" in (ROOT / "Makefile").read_text()
+INLINE = re.compile(r"`(realtime-hub [^`\n]+)`")
+ROOT_COMMAND: Any = typer.main.get_command(app)
 
 
-def test_the_sql_of_the_tutorial_and_the_how_tos_runs(postgres: Server, database: str) -> None:
-    """In the order of a reader: tutorial first. Settings of the server are put back."""
-    statements = [shlex.split(arguments)[2] for _, arguments in of("psql")]
-    tutorial = [shlex.split(a)[2] for page, a in of("psql") if page == "docs/tutorial.md"]
-    assert len(tutorial) >= 3
-    roles = (
-        "do $$ begin create role anon nologin; exception when duplicate_object then null; end $$"
-    )
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture
+def shell(postgres: Server, database: str, tmp_path: Path) -> Iterator[Shell]:
+    """Where the tutorial has been gone through, in a project with some source code."""
+    postgres.execute(database, SCHEMA)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "listen.ts").write_text(SOURCE)
+    settings = {
+        "REALTIME_HUB_DATABASE_URL": database,
+        "REALTIME_HUB_JWT_SECRET": SECRET,
+        "REALTIME_HUB_CONSOLE_TOKEN": "a-console-token-of-the-reader",
+    }
+    with Shell(tmp_path, database, settings) as shell:
+        yield shell
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute(roles.encode())
-        for statement in [*tutorial, *(each for each in statements if each not in tutorial)]:
-            connection.execute(statement.encode())
-        connection.execute("alter system reset max_slot_wal_keep_size")
+        connection.execute("alter system reset all")
         connection.execute("select pg_reload_conf()")
 
 
-def test_shell_lines_parse() -> None:
-    for page, text in commands():
-        done = subprocess.run(["bash", "-n", "-c", text], capture_output=True, text=True)
-        assert done.returncode == 0 or "<" in text or "..." in text, (page, text, done.stderr)
+@pytest.mark.postgres
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=name_of)
+def test_the_commands_of_a_page_run_in_their_order(page: Path, shell: Shell) -> None:
+    if page in NEEDS_A_GATEWAY:
+        shell.start("realtime-hub serve")
+        shell.run("TOKEN=$(realtime-hub token --role anon)")
+        shell.environment["URL"] = f"http://127.0.0.1:{shell.ports['4000']}"
+    for command in commands(page):
+        shell.follow(command)
+    assert {each.name for each in shell.home.iterdir()} >= LEAVES.get(page, set())
 
 
-def test_there_are_commands_to_check() -> None:
-    assert len(list(commands())) > 25
-    assert Path(DOCS / "tutorial.md").exists()
+@pytest.mark.parametrize(
+    ("page", "sources"), [("how-to/frameworks.md", ["fastapi_app.py", "django_app.py"])]
+)
+def test_code_that_is_shown_stands_in_the_examples_that_are_run(
+    page: str, sources: list[str]
+) -> None:
+    code = "".join((ROOT / "examples" / name).read_text() for name in sources)
+    shown = re.findall(
+        r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert len(shown) >= 3
+    assert [block for block in shown if block not in code] == []
+
+
+def inline() -> Iterator[tuple[Path, str]]:
+    for page in PAGES:
+        for text in INLINE.findall(page.read_text()):
+            yield page, text
+
+
+@pytest.mark.parametrize(("page", "text"), list(inline()))
+def test_commands_within_sentences_exist_with_their_options(page: Path, text: str) -> None:
+    words = [word for word in shlex.split(text)[1:] if word not in ("...", "…")]
+    command = ROOT_COMMAND
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    assert command is not ROOT_COMMAND or words[0].startswith("--"), text
+    known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known | {"--help"}
+
+
+def test_there_are_commands_to_run() -> None:
+    assert len(WITH_COMMANDS) > 8
+    assert sum(1 for page in PAGES for _ in commands(page)) > 40

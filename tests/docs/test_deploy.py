@@ -106,3 +106,14 @@ def test_the_image_runs_as_an_ordinary_user_and_copies_what_exists() -> None:
     assert words.count("FROM") == 2
     assert words.index("USER") < words.index("ENTRYPOINT")
     assert {"HEALTHCHECK", "EXPOSE", "VOLUME"} <= set(words)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_understands_the_unit_and_finds_it_closed(tmp_path: Path) -> None:
+    unit = tmp_path / "realtime-hub.service"
+    text = (DEPLOY / "systemd" / "realtime-hub.service").read_text()
+    unit.write_text(text.replace("/opt/realtime-hub/bin/realtime-hub", "/bin/true"))
+    for check in (["verify"], ["security", "--offline=yes", "--threshold=20"]):
+        command = ["systemd-analyze", *check, str(unit)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import realtime_hub
 from tests.docs.pages import KEPT, ROOT, placed
 
 REQUEST = re.compile(r"""<(?:script|img|link|iframe|source)[^>]+?(?:src|href)=["'](https?:)?//""")
@@ -34,6 +35,8 @@ def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Pat
     assert len(pages) > 20
     commands = (tmp_path / "cli" / "index.html").read_text()
     assert all(f"realtime-hub {name}" in commands for name in ("serve", "doctor", "top"))
+    described = (tmp_path / "api" / "index.html").read_text()
+    assert [n for n in realtime_hub.__all__ if f'id="realtime_hub.{n}"' not in described] == []
     for page in pages:
         assert REQUEST.search(page.read_text()) is None, page
     for sheet in tmp_path.rglob("*.css"):

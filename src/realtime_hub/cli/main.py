@@ -31,7 +31,7 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option(
         help="PostgreSQL URL of a role with REPLICATION; a direct connection, not a pooler.",
-        envvar="REALTIME_HUB_DATABASE_URL",
+        envvar=["REALTIME_HUB_DATABASE_URL", "DATABASE_URL"],
         show_envvar=True,
     ),
 ]
