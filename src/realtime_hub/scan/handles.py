@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,11 +19,13 @@ from realtime_hub.scan.syntax import (
     CallSite,
     Choice,
     Expr,
+    Function,
     Index,
     Lambda,
     Member,
     Module,
     Name,
+    Node,
     Record,
     walk,
 )
@@ -62,6 +65,7 @@ class Holding:
         self._values = values
         self._draft = draft
         self.found = Handles(draft, modules={draft.module.path: draft.module})
+        self._names: set[str] = set()
         for _ in range(_ROUNDS):
             before = len(self.found.places) + len(self.found.returning)
             for module in list(self.found.modules.values()):
@@ -73,26 +77,51 @@ class Holding:
 
     def _round(self, module: Module) -> None:
         scopes = self._values.scopes(module)
+        near = self._near(module)
         for write in module.assignments:
-            if write.value is not None and self.holds(module, write.value):
+            if write.value is not None and near(write) and self.holds(module, write.value):
                 self._put(module, scopes, write.target)
         for site in module.calls:
-            self._passed(module, scopes, site)
+            if near(site.call):
+                self._passed(module, scopes, site)
         for loop in module.loops:
-            if self.mentions(module, loop.iterable):
+            if near(loop.iterable) and self.mentions(module, loop.iterable):
                 for name, _ in loop.targets:
-                    self.found.places.add((module.path, (name, loop.start)))
+                    self._add(module, (name, loop.start))
         for function in module.functions[1:]:
-            held = any(self.holds(module, each) for each in function.returns)
-            if held and (module.path, function.number) not in self.found.returning:
-                self.found.returning.add((module.path, function.number))
-                for caller, _ in self._values.callers(module, function.number):
-                    self.found.modules.setdefault(caller.path, caller)
+            if any(near(each) and self.holds(module, each) for each in function.returns):
+                self._returns(module, function)
+
+    def _near(self, module: Module) -> Callable[[Node | Assignment], bool]:
+        """Whether a name that may mean the channel stands in a part of the text."""
+        marks = [at for name in self._names for at in module.references.get(name, ())]
+        if module is self._draft.module:
+            marks.append(self._draft.node.start)
+        marks.sort()
+
+        def near(part: Node | Assignment) -> bool:
+            place = bisect_left(marks, part.start)
+            return place < len(marks) and marks[place] < part.end
+
+        return near
+
+    def _returns(self, module: Module, function: Function) -> None:
+        key = (module.path, function.number)
+        if key in self.found.returning:
+            return
+        self.found.returning.add(key)
+        for caller, site in self._values.callers(module, function.number):
+            self.found.modules.setdefault(caller.path, caller)
+            self._names.add(site.call.method)
+
+    def _add(self, module: Module, place: Place) -> None:
+        self.found.places.add((module.path, place))
+        self._names.update(part for part in place if isinstance(part, str))
 
     def _put(self, module: Module, scopes: Scopes, target: Expr) -> None:
         place = scopes.place(target)
         if place is not None:
-            self.found.places.add((module.path, place))
+            self._add(module, place)
         if isinstance(target, Index):
             self._put(module, scopes, target.object)
 
@@ -112,7 +141,7 @@ class Holding:
 
     def _parameter(self, module: Module, number: int) -> None:
         for parameter in module.functions[number].parameters:
-            self.found.places.add((module.path, (parameter.name, number)))
+            self._add(module, (parameter.name, number))
 
     def _parameters(self, module: Module, call: Call) -> None:
         """Those of the function that the channel is given to."""
@@ -124,7 +153,7 @@ class Holding:
                 given = call.argument(parameter.position, parameter.keyword)
                 if given is not None and self.holds(module, given):
                     self.found.modules.setdefault(each.module.path, each.module)
-                    self.found.places.add((each.module.path, (parameter.name, number)))
+                    self._add(each.module, (parameter.name, number))
 
     def _state(self, module: Module, scopes: Scopes, setter: Name) -> None:
         """`const [channel, setChannel] = useState()`."""
@@ -158,7 +187,8 @@ class Holding:
         if module is self._draft.module and (expr.start, expr.end) == (node.start, node.end):
             return True
         if isinstance(expr, Name | Member | Index):
-            return self._held(module, self._values.scopes(module).place(expr))
+            known = not self._names.isdisjoint(_names_of(expr))
+            return known and self._held(module, self._values.scopes(module).place(expr))
         if isinstance(expr, Call) and self.found.returning:
             return any(
                 isinstance(each.expr, Lambda)
@@ -245,3 +275,13 @@ class Holding:
                 if given is not None and given == self._values.text(Value(own, self._draft.module)):
                     return True
         return False
+
+
+def _names_of(expr: Expr) -> Iterator[str]:
+    """The names that a path of members is made of."""
+    while isinstance(expr, Member | Index):
+        if isinstance(expr, Member):
+            yield expr.name
+        expr = expr.object
+    if isinstance(expr, Name):
+        yield expr.name

@@ -17,14 +17,14 @@ _RENAMED: Final = {".js": (".ts", ".tsx"), ".jsx": (".tsx",), ".mjs": (".mts",)}
 _MOST: Final = 50
 
 Load = Callable[[str], Module | None]
-Mentions = Callable[[Iterable[str]], Mapping[str, set[str]]]
+Mentions = Callable[[str], set[str]]
 
 
 class Project:
     """Modules by path; others of the tree are read when an import leads there.
 
     paths: all files of code. load: reads one; None if it can't be read. mentions: the files in
-    which words stand.
+    which a word stands.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Project:
         modules: Iterable[Module],
         paths: Iterable[str] = (),
         load: Load = lambda path: None,
-        mentions: Mentions = lambda names: {},
+        mentions: Mentions = lambda name: set(),
     ) -> None:
         self._mentions = mentions
         self.modules: dict[str, Module | None] = {module.path: module for module in modules}
@@ -58,13 +58,13 @@ class Project:
 
     def mentioned(self, name: str, besides: str) -> bool:
         """Another file than the given one has the word."""
-        return bool(set(self._mentions([name]).get(name, ())) - {besides})
+        return bool(self._mentions(name) - {besides})
 
     def imported_by(self, module: Module) -> bool:
         """Another file of the tree imports the module."""
         folder, name = posixpath.split(posixpath.splitext(module.path)[0])
         word = posixpath.basename(folder) if name in {"index", "__init__"} else name
-        paths = set(self._mentions([word]).get(word, ())) - {module.path}
+        paths = self._mentions(word) - {module.path}
         return any(self._imports(path, module) for path in sorted(paths)[:_MOST])
 
     def _imports(self, path: str, wanted: Module) -> bool:

@@ -29,7 +29,7 @@ from realtime_hub.scan.model import (
 from realtime_hub.scan.project import Project
 from realtime_hub.scan.sources import Progress, Sources
 from realtime_hub.scan.surroundings import Reach, in_render, innermost, owner
-from realtime_hub.scan.syntax import Call, CallSite, Module, Template
+from realtime_hub.scan.syntax import Call, CallSite, Expr, Module, Name, Record, Template
 from realtime_hub.scan.values import Blocker, Env, Value, Values
 from realtime_hub.scan.vocabulary import OPENING
 
@@ -60,7 +60,7 @@ def _widened(project: Project, sources: Sources) -> list[Draft]:
         asked |= names
         paths = {
             path
-            for places in sources.mentions(names).values()
+            for places in map(sources.mentions, names)
             if len(places) <= _MANY
             for path in places
         }
@@ -82,8 +82,22 @@ def _wrappers(drafts: Iterable[Draft]) -> set[str]:
             for function in module.enclosing(number):
                 if not function.renders and len(function.name) > 3:
                     names.add(function.name)
-            names |= {export.name for export in module.exports if len(export.name) > 3}
+            names |= _objects(module)
     return names - {"default", "constructor", "subscribe", "setup", "init", "connect", "start"}
+
+
+def _objects(module: Module) -> set[str]:
+    """Exported objects, whose methods other files may call: `export const hub = new Hub()`."""
+    made = {
+        write.target.name
+        for write in module.assignments
+        if write.function == 0 and isinstance(write.target, Name) and _is_object(write.value)
+    }
+    return {each.name for each in module.exports if each.local in made and len(each.name) > 3}
+
+
+def _is_object(value: Expr | None) -> bool:
+    return isinstance(value, Record) or (isinstance(value, Call) and value.new)
 
 
 class Scanner:

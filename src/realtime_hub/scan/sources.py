@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from realtime_hub.scan.languages import language_of, read_module
 from realtime_hub.scan.model import Statement
-from realtime_hub.scan.publications import statements
 from realtime_hub.scan.syntax import Module
 from realtime_hub.scan.walking import Found, NotReadableError, files_of, is_minified, text_of
 
@@ -22,6 +20,8 @@ REALTIME: Final = re.compile(
     re.IGNORECASE,
 )
 
+_WORD: Final = re.compile(r"[A-Za-z_$][\w$]{2,}")
+
 
 class Sources:
     """Files by path, with those that were not read whole."""
@@ -32,7 +32,8 @@ class Sources:
         self.sql: dict[str, Found] = {f.path: f for f in found if f.path.endswith(".sql")}
         self.unparsed: set[str] = set()
         self._unreadable: set[str] = set()
-        self._mentions: dict[str, set[str]] = {}
+        self._paths = list(self.code)
+        self._words: dict[str, list[int]] = {}
 
     def relevant(self, progress: Progress) -> list[Module]:
         """Modules of the files that speak of Realtime."""
@@ -40,10 +41,13 @@ class Sources:
         for number, path in enumerate(self.code):
             progress(number, len(self.code))
             text = self._text(path)
-            if text is not None and REALTIME.search(text):
-                module = self._parsed(path, text)
-                if module is not None:
-                    modules.append(module)
+            if text is None:
+                continue
+            for word in set(_WORD.findall(text)):
+                self._words.setdefault(word, []).append(number)
+            module = self._parsed(path, text) if REALTIME.search(text) else None
+            if module is not None:
+                modules.append(module)
         progress(len(self.code), len(self.code))
         return modules
 
@@ -52,23 +56,17 @@ class Sources:
         text = self._text(path) if path in self.code else None
         return None if text is None else self._parsed(path, text)
 
-    def mentions(self, names: Iterable[str]) -> dict[str, set[str]]:
-        """The files in which each name stands as a word."""
-        wanted = set(names) - self._mentions.keys()
-        if wanted:
-            places: dict[str, set[str]] = defaultdict(set)
-            words = "|".join(map(re.escape, sorted(wanted)))
-            pattern = re.compile(rf"(?<![\w$])(?:{words})(?![\w$])")
-            for path in self.code:
-                text = self._text(path)
-                if text is not None:
-                    for name in set(pattern.findall(text)):
-                        places[name].add(path)
-            self._mentions |= {name: places.get(name, set()) for name in wanted}
-        return {name: self._mentions[name] for name in names}
+    def mentions(self, name: str) -> set[str]:
+        """The files in which a name stands as a word."""
+        return {self._paths[number] for number in self._words.get(name, ())}
 
     def publication(self) -> list[Statement]:
         """What the tree's SQL says of publications."""
+        if not self.sql:
+            return []
+        # PostgreSQL's parser takes a while to load, and most folders hold no SQL.
+        from realtime_hub.scan.publications import statements
+
         found: list[Statement] = []
         for path in self.sql:
             text = self._text(path)

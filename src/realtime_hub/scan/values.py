@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from realtime_hub.scan.project import Project
@@ -30,6 +31,7 @@ from realtime_hub.scan.syntax import (
     Path,
     Record,
     Template,
+    walk,
 )
 from realtime_hub.scan.vocabulary import CHAINED, CONSTRUCTORS, ENUMERATIONS, OPTIONS
 
@@ -78,6 +80,7 @@ class Values:
         self.project = project
         self._scopes: dict[str, Scopes] = {}
         self._calls: dict[str, list[tuple[Module, CallSite]]] | None = None
+        self._callers: dict[tuple[str, int], list[tuple[Module, CallSite]]] = {}
         self._busy: set[tuple[str, int, int, str]] = set()
 
     def scopes(self, module: Module) -> Scopes:
@@ -427,24 +430,29 @@ class Values:
 
     def callers(self, module: Module, number: int) -> list[tuple[Module, CallSite]]:
         """Where a function of the tree is called, as far as it can be told."""
+        key = (module.path, number)
+        if key not in self._callers:
+            self._callers[key] = self._find_callers(module, number)
+        return self._callers[key]
+
+    def _find_callers(self, module: Module, number: int) -> list[tuple[Module, CallSite]]:
         function = module.functions[number]
         if function.method and function.name in CONSTRUCTORS:
             number, function = function.parent, module.functions[function.parent]
+        local = function.parent != 0 and not function.method and not function.is_class
+        local = local and not _handed_out(module, function)
         found = []
         for name in {function.name, *self._aliases(module, function)} - {""}:
             for caller, site in self._by_name.get(name, ()):
+                if local and caller is not module:
+                    continue
                 if self._calls_it(Value(site.call, caller), module, number):
                     found.append((caller, site))
         return sorted(found, key=lambda each: (each[0].path, each[1].call.start))
 
     def _aliases(self, module: Module, function: Function) -> set[str]:
         """Other names: of imports, and of fields that hold it."""
-        names = {
-            found.local
-            for each in self.project.known
-            for found in each.imports.values()
-            if found.name in {function.name, "default"} and found.local != function.name
-        }
+        names = self._renamed.get(function.name, set()) | self._renamed.get("default", set())
         fields = {
             name
             for record, _ in module.records
@@ -476,6 +484,16 @@ class Values:
                 return len(plain) > 3 and plain in function.class_name.lower()
         return False
 
+    @cached_property
+    def _renamed(self) -> Mapping[str, set[str]]:
+        """Other names under which imported things are known, by their own."""
+        found: dict[str, set[str]] = {}
+        for each in self.project.known:
+            for one in each.imports.values():
+                if one.local != one.name:
+                    found.setdefault(one.name, set()).add(one.local)
+        return found
+
     @property
     def _by_name(self) -> Mapping[str, list[tuple[Module, CallSite]]]:
         if self._calls is None:
@@ -485,6 +503,17 @@ class Values:
                     if site.call.method:
                         self._calls.setdefault(site.call.method, []).append((module, site))
         return self._calls
+
+
+def _handed_out(module: Module, function: Function) -> bool:
+    """The function around it returns it, so that other files may call it."""
+    for returned in module.functions[function.parent].returns:
+        for each in walk(returned):
+            if isinstance(each, Name) and each.name == function.name:
+                return True
+            if isinstance(each, Lambda) and each.function == function.number:
+                return True
+    return False
 
 
 def _unknown(value: Value) -> Opaque:
