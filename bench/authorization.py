@@ -1,6 +1,6 @@
 """What row-level security costs the database, beside one prepared check for each binding.
 
-    python -m bench.authorization [--users 100] [--channels 5] [--rate 1000] [--seconds 15]
+    python -m bench.authorization [--users 100] [--channels 5] [--rate 1000] [--seconds 30]
 
 Each user has a socket with several channels on the same table. Measured is the CPU of the
 walsender and of the gateway's own sessions per 1,000 changes, under three policies; beside it
@@ -29,6 +29,7 @@ from tests.support.tokens import make_token
 TEAMS = 10
 MEASURED = 10
 BASELINE_CHANGES = 20
+HEARTBEAT = [None, "0", "phoenix", "heartbeat", {}]
 SCHEMA = """
 create table equipos(user_id uuid, coordinacion_id int, primary key(user_id, coordinacion_id));
 create table prospectos(id bigint primary key, coordinacion_id int);
@@ -82,12 +83,17 @@ class Mute(asyncio.Protocol):
         self.transport = transport
         transport.write(self._greeting)
 
+    def beat(self) -> None:
+        self.transport.write(support.client_frame(json.dumps(HEARTBEAT).encode()))
+
 
 @dataclass
 class Figures:
-    """CPU seconds of the database per 1,000 changes, and the latency."""
+    """CPU seconds of the database per 1,000 changes, and the latency. idle: of an hour without
+    changes."""
 
     own: float = 0.0
+    idle: float = 0.0
     baseline: float = 0.0
     latency: str = ""
     asked: float = 0.0
@@ -108,7 +114,7 @@ def joins(user: int, channels: int) -> list[object]:
 
 async def listen(
     session: aiohttp.ClientSession, url: str, key: str, user: int, channels: int, came: Arrivals
-) -> asyncio.Task[None]:
+) -> list[asyncio.Task[None]]:
     socket = await session.ws_connect(f"{url}/realtime/v1/websocket?vsn=2.0.0&apikey={key}")
     for join in joins(user, channels):
         await socket.send_str(json.dumps(join))
@@ -117,7 +123,19 @@ async def listen(
         async for message in socket:
             came.note(message.data)
 
-    return asyncio.create_task(read())
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(25)
+            await socket.send_str(json.dumps(HEARTBEAT))
+
+    return [asyncio.create_task(read()), asyncio.create_task(beat())]
+
+
+async def beats(others: list[Mute]) -> None:
+    while True:
+        await asyncio.sleep(25)
+        for mute in others:
+            mute.beat()
 
 
 async def write(
@@ -167,10 +185,14 @@ async def run(server: Server, policy: str, users: int, options: argparse.Namespa
             (TEAMS, users),
         )
         async with aiohttp.ClientSession() as session:
-            readers = [
-                await listen(session, gateway.url, token(conn, u), u, options.channels, came)
+            tasks = [
+                task
                 for u in range(MEASURED)
+                for task in await listen(
+                    session, gateway.url, token(conn, u), u, options.channels, came
+                )
             ]
+            tasks.append(asyncio.create_task(beats(others)))
             loop = asyncio.get_running_loop()
             for user in range(MEASURED, users):
                 path = f"/realtime/v1/websocket?vsn=2.0.0&apikey={token(conn, user)}"
@@ -185,13 +207,16 @@ async def run(server: Server, policy: str, users: int, options: argparse.Namespa
             came.came.clear()
             asked = support.scrape(gateway.url, "realtime_hub_policies_asked_total")
             own = support.hub_cpu(dsn)
+            await asyncio.sleep(options.seconds)
+            figures.idle = (support.hub_cpu(dsn) - own) * 3600 / options.seconds
+            own = support.hub_cpu(dsn)
             count = await write(conn, 1_000_000, rate, options.seconds, came)
             await asyncio.sleep(1)
             figures.own = (support.hub_cpu(dsn) - own) * 1000 / count
             now = support.scrape(gateway.url, "realtime_hub_policies_asked_total")
             figures.asked = (now - asked) / count
-            for reader in readers:
-                reader.cancel()
+            for task in tasks:
+                task.cancel()
         for mute in others:
             mute.transport.close()
         share = MEASURED if "is not null" in policy or not policy else 1
@@ -217,7 +242,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, nargs="+", default=[100])
     parser.add_argument("--channels", type=int, default=5)
     parser.add_argument("--rate", type=float, default=1000, help="changes/s times users")
-    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--seconds", type=float, default=30)
     options = parser.parse_args()
     with Server() as server:
         for users in options.users:
@@ -228,7 +253,8 @@ def main() -> None:
                 rows.append(
                     (
                         name,
-                        f"{figures.own:6.2f} s, check per binding {figures.baseline:7.2f} s,"
+                        f"{figures.own:6.2f} s (idle {figures.idle:.0f} s an hour),"
+                        f" check per binding {figures.baseline:7.2f} s,"
                         f" ratio {less:>5}; asked per change {figures.asked:5.2f};"
                         f" commit to socket p50 / p99 {figures.latency};"
                         f" delivered {figures.delivered[0]} of {figures.delivered[1]}",

@@ -98,10 +98,10 @@ def websocket_greeting(path: str, *messages: object) -> bytes:
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
         f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ).encode()
-    return head + b"".join(_client_frame(json.dumps(message).encode()) for message in messages)
+    return head + b"".join(client_frame(json.dumps(message).encode()) for message in messages)
 
 
-def _client_frame(payload: bytes) -> bytes:
+def client_frame(payload: bytes) -> bytes:
     """A text frame whose mask (RFC 6455, 5.3) is all zeros, so the payload stays as it is."""
     size = len(payload)
     length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")

@@ -16,7 +16,12 @@ from realtime_hub.auth.parts import Answered, Members
 from realtime_hub.auth.values import Uncertain
 
 _MOMENT_SECONDS: Final = 1.0
-_LONGEST_SECONDS: Final = 60.0
+_ANSWER_SECONDS: Final = 600.0
+"""An answer that nothing contradicts is asked for anew after so long."""
+
+_WRITER_SECONDS: Final = 60.0
+"""Longer than a question can be on its way."""
+
 _MAX_MEMBERS: Final = 1_000_000
 _MAX_WRITERS: Final = 1_024
 _MAX_REFUSED: Final = 10_000
@@ -96,7 +101,7 @@ class Kept:
         if entry is None:
             return None
         age = now - entry.asked_at
-        if age > _LONGEST_SECONDS:
+        if age > _ANSWER_SECONDS:
             self._drop(who)
             return None
         if followed or (age <= _MOMENT_SECONDS and entry.snapshot.sees(xid)):
@@ -105,7 +110,7 @@ class Kept:
 
     def keep(self, who: Hashable, entry: Entry, now: float) -> None:
         """Keep it, unless the stream has told of writers that it does not see."""
-        self._forget_writers(now)
+        self._forget_writers(now, entry.snapshot)
         if entry.asked_at <= self._closed_until:
             return
         if not all(map(entry.snapshot.sees, self._writers)):
@@ -118,7 +123,7 @@ class Kept:
 
     def refuse(self, who: Hashable, now: float) -> None:
         """There is no answer: for a while it is not asked for again."""
-        self._refused[who] = now + _LONGEST_SECONDS
+        self._refused[who] = now + _WRITER_SECONDS
         if len(self._refused) > _MAX_REFUSED:
             del self._refused[next(iter(self._refused))]
 
@@ -131,7 +136,7 @@ class Kept:
             return
         if len(self._writers) >= _MAX_WRITERS:
             self._writers.clear()
-            self.clear(now + _LONGEST_SECONDS)
+            self.clear(now + _WRITER_SECONDS)
         self._writers[xid] = now
         for who in [w for w, e in self._entries.items() if not e.snapshot.sees(xid)]:
             self._drop(who)
@@ -142,13 +147,12 @@ class Kept:
         self._members = 0
         self._closed_until = max(until, self._closed_until)
 
-    def _forget_writers(self, now: float) -> None:
-        """An entry that does not see a writer of long ago is itself as old, or will be."""
-        while self._writers:
-            first = next(iter(self._writers))
-            if now - self._writers[first] <= _LONGEST_SECONDS:
-                return
-            del self._writers[first]
+    def _forget_writers(self, now: float, snapshot: Snapshot) -> None:
+        """Those of long ago that are seen by now: no question older than them is on its way. One
+        that waits for a synchronous standby is not seen, and stays."""
+        for xid, at in list(self._writers.items()):
+            if now - at > _WRITER_SECONDS and snapshot.sees(xid):
+                del self._writers[xid]
 
     def _drop(self, who: Hashable) -> None:
         entry = self._entries.pop(who, None)

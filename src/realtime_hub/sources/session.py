@@ -197,7 +197,10 @@ class Session:
 
     def _due(self) -> bool:
         if self._transactions.pending:
-            return True
+            # The rest of a small transaction is on its way: with its end in hand, whoever keeps
+            # answers of the database knows of all that it wrote.
+            small = not self._more and self._transactions.pending < MAX_FRAMES
+            return not (self._transactions.open and small)
         return self._transactions.confirmable > 0 and time.monotonic() >= self._next_idle
 
     async def _take(self) -> Batch:

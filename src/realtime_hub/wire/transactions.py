@@ -73,9 +73,14 @@ class Transactions:
         }
 
     @property
-    def pending(self) -> bool:
-        """Whether `take` would hand out changes."""
-        return bool(self._changes)
+    def pending(self) -> int:
+        """How many changes `take` would hand out."""
+        return len(self._changes)
+
+    @property
+    def open(self) -> bool:
+        """Whether a transaction has begun and its Commit is still to come."""
+        return self._open
 
     @property
     def confirmable(self) -> int:
