@@ -123,6 +123,12 @@ class SelectError(SubscriptionError):
     code = "InvalidSelect"
 
 
+class SnapshotRefusedError(SubscriptionError):
+    """The rows of a table can't be told ahead of its changes."""
+
+    code = "SnapshotRefused"
+
+
 class TableNotPublishedError(SubscriptionError):
     """The table does not exist, is not in the publication, or is not a table."""
 

@@ -120,6 +120,8 @@ class RemoteChannel:
             return delivery
         if delivery.change.position >= overlap.over:
             self.overlap = None
+            payload = joins.system_payload(self.topic, "postgres_changes", "Snapshot passed")
+            self._sink(self._system_frame(payload))
         return overlap.rest(delivery)
 
     # What the connection calls

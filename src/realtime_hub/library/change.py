@@ -78,6 +78,11 @@ class Change:
         return self._event
 
     @property
+    def snapshot(self) -> bool:
+        """Whether it is a row that was there before, told as an INSERT."""
+        return self.payload.get("snapshot") is True
+
+    @property
     def schema(self) -> str:
         return str(self.data["schema"])
 

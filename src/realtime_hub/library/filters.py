@@ -111,6 +111,11 @@ class Shape:
         described = tuple(Column(name, _OIDS.get(kind, 0), kind) for name, kind in columns)
         return cls(Table(0, "", "", described, {}))
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Names of the columns that tell rows apart; none where they are not known."""
+        return tuple(self.table.columns[index].name for index in self.table.key)
+
     def bound(self, filter: Filter) -> BoundFilter:
         found = self._bound.get(filter)
         if found is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 import structlog
 
 from realtime_hub.changes import TableName
-from realtime_hub.errors import HubMisusedError, RealtimeHubError
+from realtime_hub.errors import HubMisusedError, RealtimeHubError, SnapshotRefusedError
 from realtime_hub.library import named
 from realtime_hub.library.auth import AuthFollower, AuthSource
 from realtime_hub.library.calling import Backlog, Caller, Pulled, Reports, caller_for
@@ -21,6 +21,7 @@ from realtime_hub.library.fallback import Fallback, poll
 from realtime_hub.library.filters import Filter
 from realtime_hub.library.listener import Listener
 from realtime_hub.library.logs import use_logging
+from realtime_hub.library.mirror import Mirror
 from realtime_hub.library.options import (
     DEFAULT_QUEUE,
     Callback,
@@ -35,10 +36,11 @@ from realtime_hub.library.options import (
     table_of,
 )
 from realtime_hub.library.planner import Need
-from realtime_hub.library.ports import RoomOptions, RoomUpstream, Upstream
+from realtime_hub.library.ports import RoomOptions, RoomUpstream, SnapshotUpstream, Upstream
 from realtime_hub.library.room import Room
+from realtime_hub.library.snapshot import SnapshotFeed, Target
 from realtime_hub.library.status import HubStatistics, State, Status
-from realtime_hub.library.stream import ChangeStream
+from realtime_hub.library.stream import ChangeStream, StreamRows
 from realtime_hub.library.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ class RealtimeHub:
         self.slow_callback = slow_callback
         self._channels: dict[TableName, TableChannel] = {}
         self._polls: dict[Listener, asyncio.Task[None]] = {}
+        self._feeds: dict[Listener, SnapshotFeed] = {}
         self._rooms: dict[str, Room] = {}
         self._on_status: dict[object, Callable[[Status], object]] = {}
         self._on_gap: dict[object, OnGap] = {}
@@ -238,21 +241,76 @@ class RealtimeHub:
         overflow: OverflowName = "block",
         coalesce: str | KeyOf | None = None,
         on_gap: OnGap | None = None,
+        snapshot: bool = False,
     ) -> ChangeStream:
         """The changes of a table as an asynchronous iterator; see `subscribe`.
 
-        async for change in hub.stream("prospectos", "UPDATE"): ...
+            async for change in hub.stream("prospectos", "UPDATE"): ...
+
+        snapshot: first the rows that are there, as INSERTs with `change.snapshot`, then the
+        changes that are not in them: none is missing, none comes twice. If changes were missed
+        while rows were read, `on_gap` says so (`snapshot_restarted`), and all rows come again.
+
+        Raises SnapshotRefusedError: the upstream tells no rows.
         """
-        options = Delivery(max_queue=max_queue, overflow=overflow, coalesce=coalesce, on_gap=on_gap)
-        backlogs: list[Pulled] = []
+        feeds: list[SnapshotFeed] = []
+
+        def missed(gap: Gap) -> None:
+            for feed in feeds:
+                feed.missed()
+            if on_gap is not None:
+                on_gap(gap)
+
+        options = Delivery(max_queue=max_queue, overflow=overflow, coalesce=coalesce, on_gap=missed)
+        callers: list[Pulled] = []
 
         def make(reports: Reports) -> Caller:
-            backlogs.append(Pulled(options, reports))
-            return backlogs[0]
+            callers.append(Pulled(options, reports))
+            return callers[0]
 
+        upstream = self._snapshots() if snapshot else None
         need = Need(events_of(events), Filter.parse(filter), columns_of(columns))
         subscription, listener = self._listen(table_of(table), need, options, make, "stream")
-        return ChangeStream(subscription, listener, backlogs[0])
+        if upstream is not None:
+            feeds.append(self._feed(upstream, listener, callers[0], StreamRows(listener)))
+        return ChangeStream(subscription, listener, callers[0])
+
+    def mirror(
+        self, table: str | tuple[str, str], *, key: str | Iterable[str] | None = None
+    ) -> Mirror:
+        """The table's rows as a live mapping by key.
+
+            async with hub.mirror("llamadas_ventas") as calls:
+                calls["a1"]["estado"]
+
+        key: the column, or columns, that tell rows apart; a database is asked for its primary
+        key, from a gateway it must be named. What follows a gap is read anew. Rows that row-level
+        security hides after a change of theirs stay as they were; of a TRUNCATE only a database
+        tells.
+
+        Raises SnapshotRefusedError, here or when it is awaited: the upstream tells no rows, or
+        the key is not known.
+        """
+        upstream = self._snapshots()
+        found = Mirror((key,) if isinstance(key, str) else key)
+        feeds: list[SnapshotFeed] = []
+
+        def missed(gap: Gap) -> None:
+            for feed in feeds:
+                feed.restart()
+
+        options, callers = Delivery(on_gap=missed), list[Caller]()
+
+        def make(reports: Reports) -> Caller:
+            callers.append(caller_for(found.put, options, reports))
+            return callers[0]
+
+        events = ("*", "TRUNCATE") if upstream.truncates else "*"
+        need = Need(events_of(events))
+        subscription, listener = self._listen(table_of(table), need, options, make, "mirror")
+        feeds.append(self._feed(upstream, listener, callers[0], found))
+        found.bind(subscription, feeds[0])
+        return found
 
     def channel(
         self,
@@ -405,7 +463,7 @@ class RealtimeHub:
         self._tell(self._on_gap, gap)
 
     def refused(self, listener: Listener, error: RealtimeHubError) -> None:
-        self._stop_polling(listener)
+        self._stop_helpers(listener)
         if not listener.refuse(error):
             self._report(listener, error, None)
 
@@ -430,7 +488,7 @@ class RealtimeHub:
             return
         self._check_loop()
         listener.close()
-        self._stop_polling(listener)
+        self._stop_helpers(listener)
         channel = self._channels.get(listener.table)
         if channel is not None:
             channel.remove(listener)
@@ -478,7 +536,35 @@ class RealtimeHub:
         if self._rooms.get(room.topic) is room:
             del self._rooms[room.topic]
 
-    def _stop_polling(self, listener: Listener) -> None:
+    def _snapshots(self) -> SnapshotUpstream:
+        if not isinstance(self.upstream, SnapshotUpstream):
+            raise SnapshotRefusedError("rows need a database or a gateway, not another's client")
+        return self.upstream
+
+    def _feed(
+        self, upstream: SnapshotUpstream, listener: Listener, caller: Caller, target: Target
+    ) -> SnapshotFeed:
+        def refused(error: RealtimeHubError) -> None:
+            channel = self._channels.get(listener.table)
+            if channel is not None:
+                channel.remove(listener)
+            self.refused(listener, error)
+
+        found = self._feeds[listener] = SnapshotFeed(
+            upstream,
+            listener,
+            caller,
+            target,
+            refused=refused,
+            max_retry_delay=self.timing.max_retry_delay,
+        )
+        return found
+
+    def _stop_helpers(self, listener: Listener) -> None:
+        """Polls and feeds of a listener that is gone."""
+        feed = self._feeds.pop(listener, None)
+        if feed is not None:
+            feed.close()
         task = self._polls.pop(listener, None)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
@@ -495,6 +581,7 @@ class RealtimeHub:
             self._loop = running
             self._channels.clear()
             self._polls.clear()
+            self._feeds.clear()
             self._rooms.clear()
         self._check_loop()
 
@@ -558,13 +645,14 @@ class RealtimeHub:
                 await channel.aclose()
                 for listener in channel.audience:
                     await listener.stop()
-            await _cancelled(self._polls.values())
+            await _cancelled([*self._polls.values(), *(f.task for f in self._feeds.values())])
             for room in tuple(self._rooms.values()):
                 await room.leave()
             await self.upstream.aclose()
         finally:
             self._channels.clear()
             self._polls.clear()
+            self._feeds.clear()
             for callbacks in (self._on_status, self._on_gap, self._on_error):
                 callbacks.clear()
             self._errors = self._slow_calls = self._drops = 0

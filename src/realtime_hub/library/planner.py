@@ -77,6 +77,14 @@ def plan(
     return frozenset({*merged, *_truncates(needs)})
 
 
+def whole(need: Need) -> Binding:
+    """The one binding that serves a listener all by itself, but for TRUNCATE; it may serve it
+    more events than it needs."""
+    text = None if need.filter is None else need.filter.text
+    rows = [event for event in EVENTS if event in need.events]
+    return Binding(rows[0] if len(rows) == 1 else "*", text, _columns([need]))
+
+
 def covers(bindings: Plan, need: Need, shape: Shape | None) -> bool:
     """Whether a listener with this need misses nothing on a channel with these bindings."""
     return all(

@@ -99,6 +99,47 @@ class Upstream(Protocol):
     async def aclose(self) -> None: ...
 
 
+class SnapshotReceiver(Receiver, Protocol):
+    """The hub's end of a channel that tells a table's rows first, as changes with `snapshot`."""
+
+    def begin(self, shape: Shape | None) -> None:
+        """The rows come now. shape: as of an UpstreamChannel.
+
+        Raises SubscriptionError: they are of no use, and the channel need not be opened.
+        """
+
+    def complete(self) -> None:
+        """These were the rows; from here on come the changes that they do not tell."""
+
+    def passed(self) -> None:
+        """What is committed from here on no row has told; said ahead of the first such change.
+        Before that rows may tell a change and not one that was committed ahead of it."""
+
+
+@runtime_checkable
+class SnapshotUpstream(Protocol):
+    """An upstream whose changes have positions, and that tells a table's rows before them.
+
+    truncates: whether TRUNCATE can be asked for.
+    """
+
+    @property
+    def truncates(self) -> bool: ...
+
+    async def open_snapshot(
+        self, table: TableName, binding: Binding, receiver: SnapshotReceiver, *, truncates: bool
+    ) -> UpstreamChannel:
+        """Tell each row that the binding's filter wants, once, whatever its event is; and behind
+        the rows each change for it that is not in them, in commit order.
+
+        truncates: tell of TRUNCATE too.
+
+        Raises:
+            SubscriptionError: the table, a filter or the snapshot is refused, and will be.
+            RealtimeHubError, OSError: anything else, which may pass.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class RoomOptions:
     """private: decided by the policies on `realtime.messages`. key: for presence, "" for one of

@@ -8,9 +8,28 @@ from typing import Self
 
 from realtime_hub.errors import RealtimeHubError
 from realtime_hub.library.calling import Pulled
-from realtime_hub.library.change import Change
+from realtime_hub.library.change import Change, Gap
+from realtime_hub.library.filters import Shape
 from realtime_hub.library.listener import Listener
+from realtime_hub.library.snapshot import RESTARTED
 from realtime_hub.library.subscription import Subscription
+
+
+class StreamRows:
+    """Says when a stream's rows come again; a `snapshot.Target`."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._begun = False
+
+    def begin(self, shape: Shape | None) -> None:
+        if self._begun:
+            text = "changes were missed while rows were read: all of them come again"
+            self._listener.gap(Gap(self._listener.table, RESTARTED, text))
+        self._begun = True
+
+    def complete(self) -> None:
+        """What comes next is a change."""
 
 
 class ChangeStream:

@@ -46,6 +46,11 @@ select pg_catalog.set_config('search_path', %s, true),
        pg_catalog.set_config('row_security', 'on', true)
 """
 _ROLE: Final = "select pg_catalog.set_config('role', %s, true)"
+_AS_ITSELF: Final = """
+select pg_catalog.set_config('statement_timeout', %s, true),
+       pg_catalog.set_config('lock_timeout', '1s', true),
+       pg_catalog.set_config('row_security', 'off', true)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,9 @@ class Seen:
 class PostgresSnapshot:
     """One open snapshot; made by `PostgresSnapshots.open`."""
 
-    def __init__(self, conn: Connection, facts: FactsCache, identity: Identity, seen: Seen) -> None:
+    def __init__(
+        self, conn: Connection, facts: FactsCache, identity: Identity | None, seen: Seen
+    ) -> None:
         self._conn = conn
         self._facts = facts
         self._identity = identity
@@ -126,7 +133,8 @@ class PostgresSnapshot:
         facts = await self._facts.of(self._conn, table, {c.column for c in exact})
         narrowing = [_equality(c, facts[c.column]) for c in exact if _certain(facts[c.column])]
         names = [sql.Identifier(table.columns[index].name) for index in shown]
-        await self._conn.execute(_ROLE, (self._identity.role,))
+        if self._identity is not None:
+            await self._conn.execute(_ROLE, (self._identity.role,))
         await self._conn.execute(
             sql.SQL("declare page no scroll cursor for select {} from {} where {}").format(
                 sql.SQL(", ").join(names),
@@ -153,8 +161,9 @@ class PostgresSnapshots:
         self._facts = FactsCache()
 
     @asynccontextmanager
-    async def open(self, identity: Identity) -> AsyncIterator[PostgresSnapshot]:
-        """A snapshot under this identity, for the time of the block.
+    async def open(self, identity: Identity | None) -> AsyncIterator[PostgresSnapshot]:
+        """A snapshot under this identity, for the time of the block; None for the connection's
+        own role, where PostgreSQL refuses a table rather than leave rows out.
 
         Raises:
             DatabaseUnreachableError: there is no connection, or it was lost.
@@ -179,19 +188,18 @@ class PostgresSnapshots:
             raise DatabaseUnreachableError("the server told no snapshot")
         return (int(row[0]) - 1) % (1 << _XID_BITS)
 
-    async def _take(self, conn: Connection, identity: Identity) -> Seen:
+    async def _take(self, conn: Connection, identity: Identity | None) -> Seen:
+        timeout = f"{self._timeout * 1000:.0f}"
         try:
             taken = await (await conn.execute(_TAKE)).fetchone()
             if taken is None:
                 raise DatabaseUnreachableError("the server told no snapshot")
-            settings = (
-                self._search_path,
-                f"{self._timeout * 1000:.0f}",
-                identity.claims,
-                _claim(identity, "sub"),
-                _claim(identity, "role"),
-            )
-            await conn.execute(_SETTINGS, settings)
+            if identity is None:
+                await conn.execute(_AS_ITSELF, (timeout,))
+            else:
+                claims = _claim(identity, "sub"), _claim(identity, "role")
+                settings = (self._search_path, timeout, identity.claims, *claims)
+                await conn.execute(_SETTINGS, settings)
         except psycopg.OperationalError:
             raise
         except psycopg.Error as error:

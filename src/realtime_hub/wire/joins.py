@@ -25,7 +25,7 @@ from realtime_hub.wire.filters import Condition, parse_filter
 
 TOPIC_PREFIX: Final = "realtime:"
 
-_ECHOED: Final[tuple[str, ...]] = ("event", "schema", "table", "filter", "select")
+_ECHOED: Final[tuple[str, ...]] = ("event", "schema", "table", "filter", "select", "snapshot")
 _ID_BITS: Final = 27  # what the real server's ids have; safe in every client's integers
 _LATEST: Final = 4_102_444_800_000  # milliseconds; the year 2100
 _SHOWN: Final = 200  # characters of a client's text that a refusal repeats

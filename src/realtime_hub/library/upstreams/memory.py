@@ -11,7 +11,7 @@ from realtime_hub.errors import TableNotPublishedError, UpstreamError
 from realtime_hub.library.change import Change, Gap
 from realtime_hub.library.filters import Filter, Shape, fulfils
 from realtime_hub.library.planner import Binding
-from realtime_hub.library.ports import Receiver
+from realtime_hub.library.ports import Receiver, SnapshotReceiver
 
 _TYPES: Final = {bool: "bool", int: "int8", float: "float8", dict: "jsonb", list: "jsonb"}
 
@@ -29,6 +29,7 @@ class MemorySource:
     """
 
     kind = "memory"
+    truncates = True
 
     def __init__(
         self,
@@ -54,6 +55,11 @@ class MemorySource:
     @property
     def open_channels(self) -> int:
         return len(self._channels)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """What the changes so far have left of a table."""
+        name = _name(table)
+        return _remaining(change for other, change in self._history if other == name)
 
     # What happens in the database
 
@@ -129,6 +135,22 @@ class MemorySource:
                     channel.offer(change)
         return channel
 
+    async def open_snapshot(
+        self, table: TableName, binding: Binding, receiver: SnapshotReceiver, *, truncates: bool
+    ) -> _Channel:
+        """The rows are what the changes so far have left."""
+        bindings = [binding, Binding("TRUNCATE")] if truncates else [binding]
+        channel = await self.open(table, bindings, receiver)
+        receiver.begin(None)
+        for row in self.rows(str(table)):
+            data = _data(table, "INSERT", row, None)
+            change = Change({"ids": [], "data": data, "snapshot": True})
+            if _wants(binding, change):
+                receiver.change(change)
+        receiver.complete()
+        receiver.passed()
+        return channel
+
     async def set_auth(self, token: str | None) -> None:
         """Tokens are noted in `tokens`, and mean nothing."""
         self.tokens.append(token)
@@ -147,19 +169,7 @@ class MemorySource:
         old: Mapping[str, Any] | None,
     ) -> Change:
         name = _name(table)
-        data: dict[str, Any] = {
-            "schema": name.schema,
-            "table": name.name,
-            "commit_timestamp": _now(),
-            "type": event,
-            "columns": [{"name": n, "type": _type_of(v)} for n, v in (record or old or {}).items()],
-            "errors": None,
-        }
-        if record is not None:
-            data["record"] = dict(record)
-        if old is not None:
-            data["old_record"] = dict(old)
-        return self._deliver(name, {"ids": [], "data": data})
+        return self._deliver(name, {"ids": [], "data": _data(name, event, record, old)})
 
     def _deliver(self, name: TableName, payload: dict[str, Any]) -> Change:
         change = Change(payload)
@@ -203,9 +213,46 @@ class _Channel:
         self._source.leave(self)
 
 
+def _data(
+    table: TableName,
+    event: str,
+    record: Mapping[str, Any] | None,
+    old: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "schema": table.schema,
+        "table": table.name,
+        "commit_timestamp": _now(),
+        "type": event,
+        "columns": [{"name": n, "type": _type_of(v)} for n, v in (record or old or {}).items()],
+        "errors": None,
+    }
+    if record is not None:
+        data["record"] = dict(record)
+    if old is not None:
+        data["old_record"] = dict(old)
+    return data
+
+
+def _remaining(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for change in changes:
+        if change.event == "TRUNCATE":
+            rows.clear()
+        if change.event in ("UPDATE", "DELETE"):
+            rows = [row for row in rows if not change.old.items() <= row.items()]
+        if change.event in ("INSERT", "UPDATE"):
+            rows.append(change.new)
+    return rows
+
+
 def _asks(binding: Binding, change: Change) -> bool:
     if binding.event != change.event and (binding.event != "*" or change.event == "TRUNCATE"):
         return False
+    return _wants(binding, change)
+
+
+def _wants(binding: Binding, change: Change) -> bool:
     filter = Filter.parse(binding.filter)
     if filter is None:
         return True

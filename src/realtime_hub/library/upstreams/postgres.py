@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,8 @@ from realtime_hub.errors import (
     AuthNotSupportedError,
     LsnError,
     NotFitError,
+    SnapshotError,
+    SnapshotRefusedError,
     SourceError,
     UndecidedError,
 )
@@ -25,11 +28,13 @@ from realtime_hub.hub.ports import Batch, SourceState
 from realtime_hub.library.change import Change, Gap
 from realtime_hub.library.filters import Shape
 from realtime_hub.library.planner import Binding
-from realtime_hub.library.ports import Receiver
+from realtime_hub.library.ports import Receiver, SnapshotReceiver
 from realtime_hub.lsn import Position, parse_lsn
+from realtime_hub.node.snapshots import Recent
 from realtime_hub.postgres.catalog import PostgresCatalog
 from realtime_hub.postgres.filters import PostgresFilterOracle
 from realtime_hub.postgres.pool import Pool, open_pool
+from realtime_hub.postgres.snapshots import PostgresSnapshot, PostgresSnapshots, Seen
 from realtime_hub.sources.connection import replication_conninfo
 from realtime_hub.sources.slots import SlotRequest
 from realtime_hub.sources.walsender import WalsenderSource
@@ -39,6 +44,9 @@ from realtime_hub.wire.realtime import ChangeEncoder, View
 
 _UNLIMITED: Final = 1 << 40
 _WAL_SENDER_TIMEOUT: Final = 10.0
+_UNSEEN_SECONDS: Final = 0.02
+_MOST_HELD: Final = 10_000
+_NOWHERE: Final = Position(0, 0, 0)
 
 
 class PostgresUpstream:
@@ -51,6 +59,7 @@ class PostgresUpstream:
     """
 
     kind = "postgres"
+    truncates = True
     selective = False  # the whole publication is read whatever is asked for
 
     def __init__(self, dsn: str, *, publication: str, slot: str | None = None) -> None:
@@ -71,13 +80,15 @@ class PostgresUpstream:
         receiver: Receiver,
         *,
         since: str | None = None,
+        rows: bool = False,
     ) -> _Channel:
+        """rows: it holds changes back until its rows are told."""
         with self._being_opened():
             try:
                 reader = await self._started()
                 known = await reader.catalog.published(table)
                 judges = [await reader.judge(known, binding) for binding in bindings]
-                channel = _Channel(self, reader, table, judges, receiver, Shape(known))
+                channel = _Channel(self, reader, known, judges, receiver, holding=rows)
                 reader.add(channel)
                 try:
                     await reader.streaming()
@@ -89,6 +100,21 @@ class PostgresUpstream:
                 raise
             channel.resume(since)
             return channel
+
+    async def open_snapshot(
+        self, table: TableName, binding: Binding, receiver: SnapshotReceiver, *, truncates: bool
+    ) -> _Channel:
+        bindings = [binding, Binding("TRUNCATE")] if truncates else [binding]
+        channel = await self.open(table, bindings, receiver, rows=True)
+        try:
+            await channel.tell_rows(receiver)
+        except SnapshotError as error:
+            await channel.close()
+            raise SnapshotRefusedError(str(error)) from error
+        except BaseException:
+            await channel.close()
+            raise
+        return channel
 
     async def set_auth(self, token: str | None) -> None:
         raise AuthNotSupportedError(self.kind)
@@ -152,6 +178,8 @@ class _Reader:
         self._durable = slot is not None
         self.catalog = PostgresCatalog(pool, publication)
         self._oracle = PostgresFilterOracle(pool)
+        self._snapshots = PostgresSnapshots(pool, search_path="", most=1)
+        self._recent = Recent()
         self._channels: dict[TableName, dict[_Channel, None]] = {}
         self._bound: dict[tuple[Table, tuple[Condition, ...]], BoundFilter] = {}
         self._settled = asyncio.Event()
@@ -225,6 +253,22 @@ class _Reader:
         canonical = await self._oracle.canonical(table, conditions) if conditions else ()
         return _Judge(abs(hash(binding)) % (1 << 31) or 1, binding, canonical)
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[PostgresSnapshot]:
+        """One that sees all transactions that were handed on before: a commit stands in the WAL
+        before others see it."""
+        while True:
+            async with self._snapshots.open(None) as snapshot:
+                if self._recent.before(snapshot.seen.undecided) is None:
+                    yield snapshot
+                    return
+            await asyncio.sleep(_UNSEEN_SECONDS)
+
+    async def matching(self, table: Table, judge: _Judge, rows: Sequence[Row]) -> list[bool]:
+        """Which of a table's rows a binding's filter wants."""
+        found = [self._holds(table, row, judge) for row in rows]
+        return [one if isinstance(one, bool) else await one for one in found]
+
     async def aclose(self) -> None:
         for task in self._tasks:
             task.cancel()
@@ -252,6 +296,7 @@ class _Reader:
     async def _hand_on(self, batch: Batch) -> None:
         """Ask PostgreSQL what it must be asked for the whole batch at once, then deliver in
         order."""
+        self._recent.note(batch.changes)
         deliveries = [
             (channel, change, self._verdicts(channel, change))
             for change in batch.changes
@@ -332,25 +377,69 @@ _Verdict = tuple[_Judge, bool | asyncio.Future[bool]]
 
 
 class _Channel:
-    """One table's part of the stream; an `UpstreamChannel`."""
+    """One table's part of the stream; an `UpstreamChannel`.
+
+    holding: changes wait until the table's rows have been told.
+    """
 
     def __init__(
         self,
         upstream: PostgresUpstream,
         reader: _Reader,
-        table: TableName,
+        table: Table,
         judges: Sequence[_Judge],
         receiver: Receiver,
-        shape: Shape,
+        *,
+        holding: bool,
     ) -> None:
-        self.table = table
+        self.table = table.full_name
         self.judges = judges
         self.receiver = receiver
-        self.shape: Shape | None = shape
+        self.shape: Shape | None = Shape(table)
         self.resumed = False
+        self._described = table
         self._upstream = upstream
         self._reader = reader
         self._last: Position | None = None
+        self._held: list[tuple[ChangeEncoder, Sequence[_Verdict]]] | None = [] if holding else None
+        self._freed = asyncio.Event()
+        self._told: Seen | None = None
+        self._passed: Callable[[], None] = lambda: None
+
+    async def tell_rows(self, receiver: SnapshotReceiver) -> None:
+        """The rows, then what was held back and is not in them.
+
+        Raises SnapshotError, and what the receiver's `begin` does.
+        """
+        receiver.begin(self.shape)
+        async with self._reader.snapshot() as snapshot:
+            await self._tell(receiver, snapshot, self.judges[0])
+            self._told, self._passed = snapshot.seen, receiver.passed
+        receiver.complete()
+        while self._held:
+            held, self._held = self._held, []
+            self._freed.set()
+            for encoder, verdicts in held:
+                await self._give(encoder, verdicts)
+        self._held = None
+        self._freed.set()
+
+    async def _tell(
+        self, receiver: SnapshotReceiver, snapshot: PostgresSnapshot, judge: _Judge
+    ) -> None:
+        table = self._described
+        columns = range(len(table.columns))
+        async for page in snapshot.pages(table, columns, judge.conditions):
+            now = time.time_ns() // 1000
+            for row, wanted in zip(
+                page, await self._reader.matching(table, judge, page), strict=True
+            ):
+                if wanted:
+                    change = RowChange(_NOWHERE, Kind.INSERT, table, now, 0, row, None)
+                    encoder = ChangeEncoder(change, max_bytes=_UNLIMITED, snapshot=True)
+                    payload = encoder.payload(View(tuple(columns)), [judge.id])
+                    receiver.change(Change(payload))
+            await receiver.room()
 
     def resume(self, since: str | None) -> None:
         """Leave out what the listeners have had, if the slot still has all that came after."""
@@ -359,8 +448,27 @@ class _Channel:
             self.resumed = self._last is not None
 
     async def deliver(self, encoder: ChangeEncoder, verdicts: Sequence[_Verdict]) -> None:
-        """A change that came before, as a durable slot repeats them, is left out."""
+        if self._held is None:
+            await self._give(encoder, verdicts)
+            return
+        while self._held is not None and len(self._held) >= _MOST_HELD:
+            self._freed.clear()
+            await self._freed.wait()
+        if self._held is None:
+            await self._give(encoder, verdicts)
+        else:
+            self._held.append((encoder, verdicts))
+
+    async def _give(self, encoder: ChangeEncoder, verdicts: Sequence[_Verdict]) -> None:
+        """A change that came before, as a durable slot repeats them, is left out, and one that
+        the rows have told."""
         change = encoder.change
+        if self._told is not None:
+            if change.position.lsn >= self._told.end:
+                self._told = None
+                self._passed()
+            elif self._told.sees(change.xid):
+                return
         if self._last is not None and change.position <= self._last:
             return
         held = [judge for judge, verdict in verdicts if await self._settled(verdict)]

@@ -20,13 +20,14 @@ from realtime_hub.changes import TableName
 from realtime_hub.errors import (
     MissingExtraError,
     RealtimeHubError,
+    SnapshotRefusedError,
     SubscriptionError,
     UpstreamError,
 )
 from realtime_hub.library.change import Change, Gap
 from realtime_hub.library.filters import Shape
 from realtime_hub.library.planner import Binding
-from realtime_hub.library.ports import Receiver, RoomOptions, RoomReceiver
+from realtime_hub.library.ports import Receiver, RoomOptions, RoomReceiver, SnapshotReceiver
 
 try:
     from realtime import AsyncRealtimeChannel, AsyncRealtimeClient
@@ -46,6 +47,8 @@ log = structlog.get_logger(__name__)
 
 _READY: Final = "Subscribed to PostgreSQL"
 _GAP: Final = "Gap: "
+_COMPLETE: Final = "Snapshot complete"
+_PASSED: Final = "Snapshot passed"
 _JOIN_SECONDS: Final = 15.0
 _LEAVE_SECONDS: Final = 2.0
 
@@ -62,6 +65,7 @@ class RealtimeUpstream:
 
     kind = "realtime"
     selective = True
+    truncates = False
 
     def __init__(self, url: str, *, api_key: str | None = None, token: str | None = None) -> None:
         self._url = url.rstrip("/")
@@ -81,10 +85,28 @@ class RealtimeUpstream:
         *,
         since: str | None = None,
     ) -> _Channel:
+        return await self._opened(table, bindings, receiver, since=since)
+
+    async def open_snapshot(
+        self, table: TableName, binding: Binding, receiver: SnapshotReceiver, *, truncates: bool
+    ) -> _Channel:
+        """Raises SnapshotRefusedError: the server is not a gateway of ours."""
+        receiver.begin(None)
+        return await self._opened(table, [binding], receiver, snapshot=receiver)
+
+    async def _opened(
+        self,
+        table: TableName,
+        bindings: Sequence[Binding],
+        receiver: Receiver,
+        *,
+        since: str | None = None,
+        snapshot: SnapshotReceiver | None = None,
+    ) -> _Channel:
         self._opening += 1
         try:
             client = await self._connected()
-            channel = _Channel(client, table, bindings, receiver, since=since)
+            channel = _Channel(client, table, bindings, receiver, since=since, snapshot=snapshot)
             channel.on_close = self._closed
             self._channels.add(channel)
             await _join(channel)
@@ -233,8 +255,10 @@ class _Channel:
         receiver: Receiver,
         *,
         since: str | None,
+        snapshot: SnapshotReceiver | None = None,
     ) -> None:
         self.receiver = receiver
+        self._snapshot = snapshot
         self.resumed = since is not None
         self.shape: Shape | None = None
         self.on_close: Any = None
@@ -247,7 +271,7 @@ class _Channel:
         self._left = asyncio.Event()
         self._joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._bindings = [
-            _Binding(self, binding, table, since, first=number == 0)
+            _Binding(self, binding, table, since, first=number == 0, rows=snapshot is not None)
             for number, binding in enumerate(bindings)
         ]
         self._channel: AsyncRealtimeChannel = client.channel(f"hub:{table}:{next(_numbers)}")
@@ -293,13 +317,21 @@ class _Channel:
             reason = said.get("reason") or payload.message.removeprefix(_GAP).partition(":")[0]
             after, before = said.get("from"), said.get("to")
             self.receiver.gap(Gap(self._table, reason, payload.message, after, before))
+        elif payload.message == _COMPLETE and self._snapshot is not None:
+            self._snapshot.complete()
+        elif payload.message == _PASSED and self._snapshot is not None:
+            self._snapshot.passed()
         elif payload.extension == "postgres_changes" and payload.message == _READY:
             self._settle(None)
 
     def _on_state(self, state: RealtimeSubscribeStates, error: Exception | None) -> None:
         if state is RealtimeSubscribeStates.CLOSED:
             self._left.set()
-        if state is RealtimeSubscribeStates.SUBSCRIBED or self._closed:
+        if self._closed:
+            return
+        if state is RealtimeSubscribeStates.SUBSCRIBED:
+            if self._snapshot is not None and not self._promises_rows():
+                self._settle(SnapshotRefusedError("the server tells no rows; a gateway does"))
             return
         # The hub opens another channel; this one must not join again by itself.
         self._channel.rejoin_timer.reset()
@@ -315,6 +347,11 @@ class _Channel:
         else:
             self._refused = error
             self._settle(error)
+
+    def _promises_rows(self) -> bool:
+        """Whether the reply to the join repeats what only our gateway understands."""
+        reply = (self._raw() or {}).get("response") or {}
+        return any(entry.get("snapshot") for entry in reply.get("postgres_changes") or ())
 
     def _settle(self, error: Exception | None) -> None:
         if self._joined.done():
@@ -358,7 +395,8 @@ async def _join(channel: _Channel) -> None:
 class _Binding(PostgresChangesCallback):
     """What the client sends for a binding, and calls with its changes.
 
-    first: of the channel's bindings the first one takes the changes of all, once each.
+    first: of the channel's bindings the first one takes the changes of all, once each. rows:
+    those that are there are asked for.
     """
 
     def __init__(
@@ -369,6 +407,7 @@ class _Binding(PostgresChangesCallback):
         since: str | None,
         *,
         first: bool,
+        rows: bool,
     ) -> None:
         if binding.event == "TRUNCATE":
             raise SubscriptionError("a Realtime server sends no TRUNCATE events")
@@ -382,6 +421,7 @@ class _Binding(PostgresChangesCallback):
         )
         self._since = since
         self._first = first
+        self._rows = rows
 
     def __call__(self, payload: Any) -> None:
         if self._first:
@@ -390,4 +430,6 @@ class _Binding(PostgresChangesCallback):
     @property
     def binding_filter(self) -> dict[str, Any]:
         asked = super().binding_filter
+        if self._rows:
+            asked = {**asked, "snapshot": True}
         return asked if self._since is None else {**asked, "since": self._since}
