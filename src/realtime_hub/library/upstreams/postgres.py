@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,6 @@ from realtime_hub.library.filters import Shape
 from realtime_hub.library.planner import Binding
 from realtime_hub.library.ports import Receiver, SnapshotReceiver
 from realtime_hub.lsn import Position, parse_lsn
-from realtime_hub.node.snapshots import Recent
 from realtime_hub.postgres.catalog import PostgresCatalog
 from realtime_hub.postgres.filters import PostgresFilterOracle
 from realtime_hub.postgres.pool import Pool, open_pool
@@ -46,6 +46,7 @@ _UNLIMITED: Final = 1 << 40
 _WAL_SENDER_TIMEOUT: Final = 10.0
 _UNSEEN_SECONDS: Final = 0.02
 _MOST_HELD: Final = 10_000
+_MOST_XIDS: Final = 20_000
 _NOWHERE: Final = Position(0, 0, 0)
 
 
@@ -179,7 +180,7 @@ class _Reader:
         self.catalog = PostgresCatalog(pool, publication)
         self._oracle = PostgresFilterOracle(pool)
         self._snapshots = PostgresSnapshots(pool, search_path="", most=1)
-        self._recent = Recent()
+        self._handed_xids: OrderedDict[int, None] = OrderedDict()
         self._channels: dict[TableName, dict[_Channel, None]] = {}
         self._bound: dict[tuple[Table, tuple[Condition, ...]], BoundFilter] = {}
         self._settled = asyncio.Event()
@@ -259,7 +260,7 @@ class _Reader:
         before others see it."""
         while True:
             async with self._snapshots.open(None) as snapshot:
-                if self._recent.before(snapshot.seen.undecided) is None:
+                if snapshot.seen.undecided.isdisjoint(self._handed_xids):
                     yield snapshot
                     return
             await asyncio.sleep(_UNSEEN_SECONDS)
@@ -296,7 +297,10 @@ class _Reader:
     async def _hand_on(self, batch: Batch) -> None:
         """Ask PostgreSQL what it must be asked for the whole batch at once, then deliver in
         order."""
-        self._recent.note(batch.changes)
+        for change in batch.changes:
+            self._handed_xids[change.xid] = None
+        while len(self._handed_xids) > _MOST_XIDS:
+            self._handed_xids.popitem(last=False)
         deliveries = [
             (channel, change, self._verdicts(channel, change))
             for change in batch.changes
