@@ -42,6 +42,7 @@ _BOXES: Final = frozenset(
     {"useRef", "ref", "shallowRef", "useState", "useMemo", "signal", "writable", "Map", "Set"}
 )
 _STORING: Final = frozenset({"push", "add", "set", "append", "unshift", "addAll", "insert", "put"})
+_TAKING: Final = frozenset({"get", "pop", "remove", "at", "shift", "find", "values"})
 _EACH: Final = frozenset({"forEach", "map", "flatMap", "filter", "each"})
 _ROUNDS: Final = 4
 
@@ -225,7 +226,7 @@ class Holding:
     def _of_call(self, module: Module, call: Call) -> list[Expr]:
         found: list[Expr] = []
         chained = call.method in CHAINED or self._draft.style is Style.STREAM
-        if call.receiver is not None and chained:
+        if call.receiver is not None and (chained or call.method in _TAKING):
             found.append(call.receiver)
         if call.method in _EACH | {"all", "allSettled", "gather"} or call.method in _BOXES:
             for each in call.arguments:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -124,9 +124,10 @@ class Closing:
 class Channel:
     """A channel, where it is made.
 
-    name: source expression. variable: the expression that it is assigned to, if any. call: that
-    which makes it; client: what it is called on; chain: the longest chain of calls that begins
-    with it; statement: around the chain. subscribe: calls that open it, from their chain's start.
+    name: source expression. shared: of the project's own hub, which many listeners share.
+    variable: the expression that it is assigned to, if any. call: that which makes it; client:
+    what it is called on; chain: the longest chain of calls that begins with it; statement: around
+    the chain. subscribe: calls that open it, from their chain's start.
     """
 
     file: str
@@ -141,6 +142,7 @@ class Channel:
     in_render: bool
     bindings: Sequence[Binding]
     commented: bool = False
+    shared: bool = False
     variable: str | None = None
     call: Span = Span(0, 0)
     client: Span = Span(0, 0)
@@ -162,6 +164,7 @@ class Channel:
             "reachable": self.reachable,
             "in_render": self.in_render,
             "commented_out": self.commented,
+            "shared": self.shared,
             "bindings": [binding.as_json(self.file) for binding in self.bindings],
         }
 
@@ -178,7 +181,8 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """A subscription in effect. place: of the component's own line that brings it about.
-    via: the wrapper's binding, if it comes through one. owner: as of a channel."""
+    via: the wrapper's binding, if it comes through one. owner: as of a channel. shared: a hub
+    gives it the same channel as others."""
 
     table: str
     schema: str
@@ -188,6 +192,7 @@ class Subscription:
     binding: Place
     owner: str = ""
     proven: bool = True
+    shared: bool = False
 
     @property
     def via(self) -> str | None:
@@ -203,6 +208,7 @@ class Subscription:
             "line": self.place.line,
             "owner": self.owner,
             "via": self.via,
+            "shared": self.shared,
             "binding": {"file": self.binding.file, "line": self.binding.line},
         }
 
@@ -256,8 +262,7 @@ class Scan:
     """All that was found.
 
     files: how many were looked at. unparsed: those that were not read whole. unresolved: what
-    would be subscriptions if their tables were known. hubs: the project's own reference-counted
-    hubs, left alone.
+    would be subscriptions if their tables were known.
     """
 
     files: int
@@ -267,7 +272,6 @@ class Scan:
     unresolved: Sequence[Subscription] = ()
     publication: Sequence[Statement] = ()
     findings: Sequence[Finding] = ()
-    hubs: Sequence[Place] = field(default=())
 
     def as_json(self) -> dict[str, Any]:
         """The document of `realtime-hub scan --format json`."""
@@ -280,5 +284,4 @@ class Scan:
             "unresolved": [each.as_json() for each in self.unresolved],
             "publication": [each.as_json() for each in self.publication],
             "findings": [finding.as_json() for finding in self.findings],
-            "hubs": [{"file": hub.file, "line": hub.line} for hub in self.hubs],
         }

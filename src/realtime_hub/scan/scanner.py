@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from realtime_hub.errors import SettingsError
-from realtime_hub.scan.channels import Attached, Channels, Draft
+from realtime_hub.scan.bindings import Listening
+from realtime_hub.scan.channels import Channels, Draft
 from realtime_hub.scan.cleanup import Closer
 from realtime_hub.scan.comments import commented_out
-from realtime_hub.scan.expansion import Expansion
+from realtime_hub.scan.expansion import Expanded, Expansion
 from realtime_hub.scan.findings import Findings
 from realtime_hub.scan.fresh import made_anew
+from realtime_hub.scan.hubs import MAKERS, PACKAGE, Hubs, is_shared
 from realtime_hub.scan.model import (
     ANY,
     CHANGES,
@@ -29,7 +31,7 @@ from realtime_hub.scan.model import (
 from realtime_hub.scan.project import Project
 from realtime_hub.scan.sources import Progress, Sources
 from realtime_hub.scan.surroundings import Reach, in_render, innermost, owner
-from realtime_hub.scan.syntax import Call, CallSite, Expr, Module, Name, Record, Template
+from realtime_hub.scan.syntax import Call, CallSite, Expr, Module, Name, Record, Template, unwrapped
 from realtime_hub.scan.values import Blocker, Env, Value, Values
 from realtime_hub.scan.vocabulary import OPENING
 
@@ -56,7 +58,8 @@ def _widened(project: Project, sources: Sources) -> list[Draft]:
     asked: set[str] = set()
     for _ in range(_ROUNDS):
         drafts = Channels(Values(project)).find()
-        names = _wrappers(drafts) - asked
+        hubs = [each for each in project.known if PACKAGE.search(each.source)]
+        names = _wrappers(drafts, hubs) - asked
         asked |= names
         paths = {
             path
@@ -72,7 +75,7 @@ def _widened(project: Project, sources: Sources) -> list[Draft]:
     return drafts
 
 
-def _wrappers(drafts: Iterable[Draft]) -> set[str]:
+def _wrappers(drafts: Iterable[Draft], hubs: Iterable[Module]) -> set[str]:
     """Names under which functions around channels may be called from other files."""
     names = set()
     for draft in drafts:
@@ -83,6 +86,8 @@ def _wrappers(drafts: Iterable[Draft]) -> set[str]:
                 if not function.renders and len(function.name) > 3:
                     names.add(function.name)
             names |= _objects(module)
+    for module in hubs:
+        names |= _objects(module)
     return names - {"default", "constructor", "subscribe", "setup", "init", "connect", "start"}
 
 
@@ -93,11 +98,13 @@ def _objects(module: Module) -> set[str]:
         for write in module.assignments
         if write.function == 0 and isinstance(write.target, Name) and _is_object(write.value)
     }
-    return {each.name for each in module.exports if each.local in made and len(each.name) > 3}
+    return {each.name for each in module.exports if each.local in made}
 
 
 def _is_object(value: Expr | None) -> bool:
-    return isinstance(value, Record) or (isinstance(value, Call) and value.new)
+    value = value if value is None else unwrapped(value)
+    made = isinstance(value, Call) and (value.new or value.method in MAKERS)
+    return made or isinstance(value, Record)
 
 
 class Scanner:
@@ -112,7 +119,6 @@ class Scanner:
     def scan(self, sources: Sources) -> Scan:
         channels: list[Channel] = []
         subscriptions: list[Subscription] = []
-        unresolved: list[Subscription] = []
         findings: list[Finding] = []
         judge = Findings(self.values)
         for draft in self._drafts:
@@ -122,9 +128,10 @@ class Scanner:
             findings += judge.of(draft, channel, closer)
             if channel.reachable:
                 for attached in draft.attached:
-                    for each in self._effective(attached):
-                        proven = each.proven
-                        (subscriptions if proven else unresolved).append(each)
+                    found = self._effective(attached.listening, attached.way, channel.shared)
+                    subscriptions += found
+        for listening in Hubs(self.values).listenings():
+            subscriptions += self._effective(listening, Expanded({}), shared=True)
         findings += judge.overwritten(zip(self._drafts, channels, strict=True))
         channels += self._commented()
         channels.sort(key=lambda each: (each.file, each.line))
@@ -132,8 +139,8 @@ class Scanner:
             files=len(sources.code) + len(sources.sql),
             unparsed=sorted(sources.unparsed),
             channels=channels,
-            subscriptions=_distinct(subscriptions),
-            unresolved=_distinct(unresolved),
+            subscriptions=_distinct(each for each in subscriptions if each.proven),
+            unresolved=_distinct(each for each in subscriptions if not each.proven),
             publication=sources.publication(),
             findings=sorted(set(findings), key=lambda each: (each.file, each.line, each.rule)),
         )
@@ -171,6 +178,7 @@ class Scanner:
             reachable=self._reach.reached(module, draft.function, node.start),
             in_render=opened_here and in_render(module, draft.function),
             bindings=self._bindings(draft),
+            shared=is_shared(self.values, draft),
             variable=_variable(module, chain),
             call=Span(node.start, node.end),
             client=Span(node.start, node.start)
@@ -208,8 +216,7 @@ class Scanner:
 
     # What they come to
 
-    def _effective(self, attached: Attached) -> list[Subscription]:
-        listening = attached.listening
+    def _effective(self, listening: Listening, start: Expanded, shared: bool) -> list[Subscription]:
         if listening.kind != CHANGES:
             return []
         module, line = listening.module, listening.node.line
@@ -218,13 +225,13 @@ class Scanner:
             return listening.binding(env, blockers)
 
         found = []
-        for binding, way in self._expansion.all(evaluate, attached.way):
+        for binding, way in self._expansion.all(evaluate, start):
             place = way.place(module, line)
-            caller, function, start = module, listening.function, listening.node.start
+            caller, function, at = module, listening.function, listening.node.start
             if way.sites:
                 caller, site = way.sites[-1]
-                function, start = site.function, site.call.start
-            if not self._reach.reached(caller, function, start):
+                function, at = site.function, site.call.start
+            if not self._reach.reached(caller, function, at):
                 continue
             found.append(
                 Subscription(
@@ -234,8 +241,9 @@ class Scanner:
                     filter=binding.filter,
                     place=place,
                     binding=Place(module.path, line),
-                    owner=owner(caller, function, start),
+                    owner=owner(caller, function, at),
                     proven=binding.proven,
+                    shared=shared,
                 )
             )
         return found

@@ -16,7 +16,7 @@ Progress = Callable[[int, int], None]
 
 REALTIME: Final = re.compile(
     r"postgres_?changes|\bchannel\s*\(|phx_join|\bstream\s*\(\s*primaryKey"
-    r"|\.on\s*\(\s*['\"`](?:INSERT|UPDATE|DELETE|\*)['\"`]",
+    r"|realtime[-_]hub\b|\.on\s*\(\s*['\"`](?:INSERT|UPDATE|DELETE|\*)['\"`]",
     re.IGNORECASE,
 )
 

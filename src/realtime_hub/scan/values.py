@@ -187,7 +187,8 @@ class Values:
     def _bound(self, value: Value, meaning: Given | Looped) -> Sequence[Value]:
         given = value.env.get(Blocker(value.module, meaning).key)
         if given is not None:
-            return self.reduce(given)
+            # What a caller gives may hang on the caller's own parameters, bound further out.
+            return self.reduce(Value(given.expr, given.module, {**value.env, **given.env}))
         return [value]
 
     def _written(self, value: Value, writes: Iterable[Assignment]) -> Sequence[Value]:

@@ -103,7 +103,7 @@ def text_of(place: Path) -> str:
         raise NotReadableError(f"larger than {MAX_BYTES:,} bytes")
     if b"\0" in data[:_SNIFFED]:
         raise NotReadableError("binary")
-    return data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+    return data.decode("utf-8-sig", errors="replace")
 
 
 def is_minified(text: str) -> bool:

@@ -61,7 +61,12 @@ def print_table(console: Console, findings: Sequence[Finding]) -> None:
 
 def shown(text: str) -> str:
     """Text from outside for a terminal: no markup, no control characters but line ends."""
-    return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
+    return escape(_harmless(text))
+
+
+def _harmless(text: str) -> str:
+    """Without characters that do something to a terminal, but for line ends."""
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
 
 
 def _table_text(findings: Sequence[Finding], _: Sequence[str]) -> str:
@@ -94,7 +99,9 @@ def _markdown(findings: Sequence[Finding], notes: Sequence[str]) -> str:
 
 def cell(text: str) -> str:
     """Text from outside for a cell of a Markdown table."""
-    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
+    return " ".join(
+        _harmless(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split()
+    )
 
 
 def _code(text: str) -> str:
@@ -121,6 +128,7 @@ def _csv(findings: Sequence[Finding], _: Sequence[str]) -> str:
 
 def plain(text: str) -> str:
     """A spreadsheet would run a cell that begins like a formula."""
+    text = _harmless(text)
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
@@ -140,7 +148,8 @@ def _github(findings: Sequence[Finding], _: Sequence[str]) -> str:
 
 def _escaped(text: str, also: str = "") -> str:
     """As workflow commands want it: percent, line ends, and in fields what separates them."""
-    for character in "%\r\n" + also:
+    text = _harmless(text)
+    for character in "%\n" + also:
         text = text.replace(character, f"%{ord(character):02X}")
     return text
 

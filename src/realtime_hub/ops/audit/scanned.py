@@ -17,13 +17,15 @@ _CHANGES: Final = "postgres_changes"
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """A subscription in effect, wrappers and loops resolved."""
+    """A subscription in effect, wrappers and loops resolved. shared: through a hub, so that it
+    opens no channel of its own."""
 
     table: TableName
     event: str
     filter: str
     file: str
     line: int
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ def _subscribed(item: Mapping[str, Any]) -> Subscribed:
         filter=str(item.get("filter") or ""),
         file=str(item["file"]),
         line=int(item["line"]),
+        shared=bool(item.get("shared", False)),
     )
 
 

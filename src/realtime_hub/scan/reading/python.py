@@ -49,6 +49,8 @@ class PythonReader(PythonValues):
             case "global_statement" | "nonlocal_statement":
                 for child in node.named_children():
                     self._outer.add((self._function, child.text()))
+            case "with_item":
+                self._with(node)
             case "import_statement" | "import_from_statement":
                 self._import(node)
             case "type":
@@ -130,6 +132,19 @@ class PythonReader(PythonValues):
         if body is not None:
             with self._inside(function), self._receiver(start, name.text()):
                 self._statements(body.children())
+
+    def _with(self, node: SgNode) -> None:
+        """`with value as name`."""
+        parts = node.named_children()
+        inner = parts[0].named_children() if parts else []
+        if not parts or parts[0].kind() != "as_pattern" or len(inner) < 2:
+            self._opaque(node)
+            return
+        value = self._used(self._expression(inner[0]), Use.ASSIGNED, node)
+        for target, path in _targets(inner[1].named_children()[0]):
+            read = self._expression(target)
+            if isinstance(read, Name):
+                self._bind(read, value, node, path, alone=True)
 
     def _conditional(self, node: SgNode) -> None:
         test = node.field("condition")

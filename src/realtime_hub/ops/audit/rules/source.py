@@ -29,7 +29,8 @@ def duplicates(facts: AuditFacts) -> Iterator[Finding]:
         return
     by_table: dict[TableName, list[Subscribed]] = defaultdict(list)
     for found in facts.scan.subscriptions:
-        by_table[found.table].append(found)
+        if not found.shared:
+            by_table[found.table].append(found)
     for table, places in sorted(by_table.items()):
         files = sorted({place.file for place in places})
         if len(files) > 1:
