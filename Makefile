@@ -22,13 +22,14 @@ check: $(VENV)/.dev ## what CI runs beside the tests
 faults: $(VENV)/.dev ## run the slow and the fault tests
 	$(RUN)/python -m pytest -m "slow or faults"
 
-bench: $(VENV)/.dev ## measure; figures are ratios, see bench/README.md (takes about ten minutes)
+bench: $(VENV)/.dev ## measure; figures are ratios, see bench/README.md (takes about fifteen minutes)
 	$(RUN)/python -m bench.drain
 	$(RUN)/python -m bench.fanout
 	$(RUN)/python -m bench.broadcast
 	$(RUN)/python -m bench.latency
 	$(RUN)/python -m bench.authorization
 	$(RUN)/python -m bench.dispatch
+	$(RUN)/python -m bench.resume
 
 conformance: $(VENV)/.dev ## compare with what Supabase's own functions answered; prints a table
 	$(RUN)/python -m pytest tests/conformance
