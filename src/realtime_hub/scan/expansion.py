@@ -117,6 +117,8 @@ class Expansion:
         inner = call.arguments[0] if call.arguments else call.receiver
         if inner is None:
             return None
+        if call.method == "map" and isinstance(inner, Lambda) and call.receiver is not None:
+            return self._mapped(value, call.receiver, inner)
         if call.method in _PARTS:
             return self._fields(value.of(inner), call.method)
         if call.method in {"filter", "slice"} and call.receiver is not None:
@@ -129,6 +131,20 @@ class Expansion:
                 each.of(_pair(each.expr, _number(each.expr, i))) for i, each in enumerate(items)
             ]
         return None
+
+    def _mapped(self, value: Value, receiver: Expr, lambda_: Lambda) -> list[Value]:
+        """What `list.map(f)` comes to."""
+        function = value.module.functions[lambda_.function]
+        found = []
+        for item in self.items(value.of(receiver)) or ():
+            env = dict(value.env)
+            for parameter in function.parameters:
+                key = Blocker(value.module, Given(function.number, parameter)).key
+                values = self._values.part(item, parameter.path) if not parameter.position else []
+                if values:
+                    env[key] = values[0]
+            found += [Value(each, value.module, env) for each in function.returns]
+        return found
 
     def _fields(self, owner: Value, part: str) -> list[Value]:
         found = []

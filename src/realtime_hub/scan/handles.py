@@ -44,9 +44,11 @@ _BOXES: Final = frozenset(
 _STORING: Final = frozenset({"push", "add", "set", "append", "unshift", "addAll", "insert", "put"})
 _TAKING: Final = frozenset({"get", "pop", "remove", "at", "shift", "find", "values"})
 _EACH: Final = frozenset({"forEach", "map", "flatMap", "filter", "each"})
+_STATES: Final = frozenset({"set", "setState", "patchState", "$patch", "assign"})
 _ROUNDS: Final = 4
 
 Place = tuple[object, ...]
+Near = Callable[[Node | Assignment], bool]
 
 
 @dataclass(slots=True)
@@ -67,12 +69,16 @@ class Holding:
         self._draft = draft
         self.found = Handles(draft, modules={draft.module.path: draft.module})
         self._names: set[str] = set()
+        self._fields: set[str] = set()
         for _ in range(_ROUNDS):
-            before = len(self.found.places) + len(self.found.returning)
+            before = self._size()
             for module in list(self.found.modules.values()):
                 self._round(module)
-            if len(self.found.places) + len(self.found.returning) == before:
+            if self._size() == before:
                 break
+
+    def _size(self) -> int:
+        return len(self.found.places) + len(self.found.returning) + len(self._names)
 
     # One round over a module
 
@@ -80,7 +86,7 @@ class Holding:
         scopes = self._values.scopes(module)
         near = self._near(module)
         for write in module.assignments:
-            if write.value is not None and near(write) and self.holds(module, write.value):
+            if self._takes(module, write, near):
                 self._put(module, scopes, write.target)
         for site in module.calls:
             if near(site.call):
@@ -93,7 +99,14 @@ class Holding:
             if any(near(each) and self.holds(module, each) for each in function.returns):
                 self._returns(module, function)
 
-    def _near(self, module: Module) -> Callable[[Node | Assignment], bool]:
+    def _takes(self, module: Module, write: Assignment, near: Near) -> bool:
+        if write.value is None:
+            return False
+        if write.path and write.path[-1] in self._fields:
+            return True
+        return near(write) and self.holds(module, write.value)
+
+    def _near(self, module: Module) -> Near:
         """Whether a name that may mean the channel stands in a part of the text."""
         marks = [at for name in self._names for at in module.references.get(name, ())]
         if module is self._draft.module:
@@ -129,6 +142,8 @@ class Holding:
     def _passed(self, module: Module, scopes: Scopes, site: CallSite) -> None:
         call = site.call
         given = [each for each in call.arguments if self.holds(module, each)]
+        if given and call.method in _STATES:
+            self._state_fields(module, given)
         if given and call.method in _STORING and call.receiver is not None:
             self._put(module, scopes, call.receiver)
         elif given and isinstance(call.function, Name):
@@ -139,6 +154,14 @@ class Holding:
             if lambdas and self.mentions(module, call.receiver):
                 for each in lambdas:
                     self._parameter(module, each.function)
+
+    def _state_fields(self, module: Module, given: list[Expr]) -> None:
+        """`set({ channel })`: a store's field of that name holds it from then on."""
+        for each in given:
+            for name, value in each.fields if isinstance(each, Record) else ():
+                if self.holds(module, value):
+                    self._fields.add(name)
+                    self._names.add(name)
 
     def _parameter(self, module: Module, number: int) -> None:
         for parameter in module.functions[number].parameters:
@@ -188,6 +211,8 @@ class Holding:
         if module is self._draft.module and (expr.start, expr.end) == (node.start, node.end):
             return True
         if isinstance(expr, Name | Member | Index):
+            if isinstance(expr, Member) and expr.name in self._fields:
+                return True
             known = not self._names.isdisjoint(_names_of(expr))
             return known and self._held(module, self._values.scopes(module).place(expr))
         if isinstance(expr, Call) and self.found.returning:

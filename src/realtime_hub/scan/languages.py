@@ -19,7 +19,7 @@ TYPESCRIPT: Final = "typescript"
 JAVASCRIPT: Final = "javascript"
 PYTHON: Final = "python"
 DART: Final = "dart"
-SCRIPTS: Final = frozenset({"vue", "svelte"})
+SCRIPTS: Final = frozenset({"vue", "svelte", "html"})
 
 _LANGUAGES: Final = {
     ".ts": TYPESCRIPT,
@@ -32,6 +32,8 @@ _LANGUAGES: Final = {
     ".cjs": JAVASCRIPT,
     ".vue": "vue",
     ".svelte": "svelte",
+    ".html": "html",
+    ".htm": "html",
     ".py": PYTHON,
     ".dart": DART,
 }
@@ -59,6 +61,10 @@ def read_module(path: str, source: str) -> Module:
     if language in SCRIPTS:
         text, language = script_of(source)
     module = parsed(path, language, source, text)
+    if module.damaged and language == JAVASCRIPT:
+        # Scripts with type annotations (Flow, or TypeScript under a wrong name).
+        typed = parsed(path, "tsx", source, text)
+        module = module if typed.damaged else typed
     if text is not source:
         _refer_to_template(module)
     return module

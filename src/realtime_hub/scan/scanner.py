@@ -82,6 +82,8 @@ def _wrappers(drafts: Iterable[Draft], hubs: Iterable[Module]) -> set[str]:
         places = [(draft.module, draft.function)]
         places += [(a.listening.module, a.listening.function) for a in draft.attached]
         for module, number in places:
+            whose = owner(module, number, draft.node.start) if module is draft.module else ""
+            names |= {whose} if len(whose) > 3 else set()
             for function in module.enclosing(number):
                 if not function.renders and len(function.name) > 3:
                     names.add(function.name)

@@ -91,7 +91,7 @@ class Reach:
             return self._method_called(module, function)
         exported = [e.name for e in module.exports if e.local == name and not e.module]
         if not exported:
-            return function.parent != 0 and self._held(module, function)
+            return self._held(module, function)
         if "default" in exported or not self._project.imported_by(module):
             return True
         return any(self._project.mentioned(each, module.path) for each in exported)

@@ -18,6 +18,7 @@ from realtime_hub.scan.syntax import (
     Call,
     CallSite,
     Choice,
+    Export,
     Expr,
     Function,
     Import,
@@ -38,6 +39,8 @@ from realtime_hub.scan.vocabulary import CHAINED, CONSTRUCTORS, ENUMERATIONS, OP
 _DEPTH: Final = 40
 _MEMOS: Final = frozenset({"useMemo", "computed", "memo", "lazy", "once"})
 _CALLBACKS: Final = frozenset({"useCallback", "useEvent", "useEffectEvent", "markRaw", "freeze"})
+_WRAPPING: Final = frozenset({"defineStore", "createSharedComposable", "createGlobalState"})
+_COMMON: Final = frozenset({"this", "channel", "channels", "client", "socket", "supabase", "super"})
 _BOXES: Final = frozenset({"useRef", "ref", "shallowRef", "useState", "signal"})
 Key = tuple[str, object, str]
 Env = Mapping[Key, "Value"]
@@ -177,12 +180,36 @@ class Values:
                 return self._written(value, writes)
             case Import():
                 return self._imported(value, meaning)
+        if value.module.path.endswith(".vue"):
+            return self._auto_imported(name.name) or [value]
         if value.module.language == "dart":
             for path in value.module.imports:
                 found = self._imported(value, value.module.imports[path], name.name)
                 if path.startswith("*") and found and found[0].expr is not value.expr:
                     return found
         return [value]
+
+    def _auto_imported(self, name: str) -> Sequence[Value]:
+        """Nuxt knows the composables and stores of a project without imports."""
+        found = [
+            (module, export)
+            for module, export in self._exports.get(name, ())
+            if "composables/" in module.path or "stores/" in module.path or "utils/" in module.path
+        ]
+        if len(found) != 1:
+            return []
+        module, export = found[0]
+        end = len(module.text)
+        return self.reduce(Value(Name(end, end, 1, export.local), module))
+
+    @cached_property
+    def _exports(self) -> Mapping[str, list[tuple[Module, Export]]]:
+        found: dict[str, list[tuple[Module, Export]]] = {}
+        for module in self.project.known:
+            for export in module.exports:
+                if not export.module and export.value is None:
+                    found.setdefault(export.name, []).append((module, export))
+        return found
 
     def _bound(self, value: Value, meaning: Given | Looped) -> Sequence[Value]:
         given = value.env.get(Blocker(value.module, meaning).key)
@@ -375,6 +402,9 @@ class Values:
         if name in _MEMOS | _CALLBACKS and call.arguments:
             found = self.reduce(value.of(call.arguments[0]))
             return found if name in _CALLBACKS else [r for f in found for r in self._result(f, ())]
+        if name in _WRAPPING:
+            made = [each for each in call.arguments if isinstance(each, Lambda)]
+            return [value.of(made[0])] if made else [value]
         functions = self.functions(value)
         if functions:
             results = [
@@ -482,7 +512,9 @@ class Values:
         match call.receiver:
             case Name(name=name) | Member(name=name):
                 plain = name.lower().replace("_", "").removesuffix("ref")
-                return len(plain) > 3 and plain in function.class_name.lower()
+                known = function.class_name.lower()
+                near = known.startswith(plain) or known.endswith(plain)
+                return len(plain) > 3 and plain not in _COMMON and near
         return False
 
     @cached_property

@@ -42,6 +42,7 @@ _TRANSPARENT: Final = frozenset(
     }
 )
 _CONSTANTS: Final = {"true": True, "false": False, "null": None, "undefined": None}
+_FIELD_WORDS: Final = frozenset({"accessibility_modifier", "readonly", "override_modifier"})
 _IGNORED: Final = frozenset(
     {"type_annotation", "type_arguments", "type_parameters", "predefined_type", "escape_sequence"}
 )
@@ -325,7 +326,16 @@ class JavaScriptValues(Reader):
             if pattern is None or pattern.text() == THIS:
                 continue
             self._parameter(function, pattern, position, default)
+            if typed and any(each.kind() in _FIELD_WORDS for each in each.children()):
+                self._own_field(pattern)
             position += 1
+
+    def _own_field(self, pattern: SgNode) -> None:
+        """TypeScript's `constructor(private name: string)`."""
+        start, end, line = span(pattern)
+        this = Name(start, start, line, THIS)
+        member = Member(start, end, line, this, pattern.text())
+        self._assign(member, Name(start, end, line, pattern.text()), pattern)
 
     def _parameter(
         self, function: Function, pattern: SgNode, position: int, default: SgNode | None
