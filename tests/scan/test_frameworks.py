@@ -63,7 +63,7 @@ CASES = {
         })
         """,
         "useLive",
-        Cleanup.RETURNED,
+        Cleanup.MANUAL,
     ),
     "a Zustand store": (
         "store.ts",

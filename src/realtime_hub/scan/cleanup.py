@@ -237,6 +237,8 @@ class Closer:
             site = outer
         if site is not None and site.call.method in EFFECTS:
             return Cleanup.LEAK if function.is_async else Cleanup.YES
+        if site is not None and site.call.method not in _CALLBACKS | _THROUGH:
+            return Cleanup.MANUAL  # a store's: whoever uses it may call it
         if self._referred_effect(module, function):
             return Cleanup.LEAK if function.is_async else Cleanup.YES
         return self.kept(module, function, depth)

@@ -78,7 +78,8 @@ class Holding:
                 break
 
     def _size(self) -> int:
-        return len(self.found.places) + len(self.found.returning) + len(self._names)
+        known = len(self.found.places) + len(self.found.returning)
+        return known + len(self._names) + len(self._fields)
 
     # One round over a module
 
