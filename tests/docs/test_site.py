@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import realtime_hub
-from tests.docs.pages import KEPT, ROOT, placed
+from tests.docs.pages import DOCS, KEPT, ROOT, placed
 
 REQUEST = re.compile(r"""<(?:script|img|link|iframe|source)[^>]+?(?:src|href)=["'](https?:)?//""")
 STYLE_REQUEST = re.compile(r"""(?:url\(|@import\s+)["']?(?:https?:)?//""")
@@ -41,3 +41,9 @@ def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Pat
         assert REQUEST.search(page.read_text()) is None, page
     for sheet in tmp_path.rglob("*.css"):
         assert STYLE_REQUEST.search(sheet.read_text()) is None, sheet
+
+
+def test_every_picture_is_shown_somewhere() -> None:
+    pages = "".join(page.read_text() for page in [*DOCS.rglob("*.md"), ROOT / "README.md"])
+    kept = {picture.name for picture in (DOCS / "screenshots").iterdir()}
+    assert kept == set(re.findall(r"screenshots/([\w-]+\.png)", pages))

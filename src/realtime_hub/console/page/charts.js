@@ -38,10 +38,14 @@ export class Chart {
       this.#shown = shown
       this.#plot?.destroy()
       this.#plot = new uPlot(this.#options(series, theme, width), data, this.root)
-    } else this.#plot.setData(data, false)
+    }
     const end = times.at(-1)
     const begin = Math.max(end - WINDOW, Math.min(times[0], end - LEAST))
-    this.#plot.setScale('x', { min: begin, max: end })
+    // At once, since drawing later would take the legend's values away again.
+    this.#plot.batch((plot) => {
+      plot.setData(data, false)
+      plot.setScale('x', { min: begin, max: end })
+    })
     if (this.#plot.cursor.idx === null) this.#plot.setLegend({ idx: times.length - 1 })
     const now = series.map(([name, values]) => `${name} ${joined(this.format(values.at(-1) ?? null))}`)
     this.root.setAttribute('aria-label', `${this.label}: ${now.join(', ')}`)
@@ -63,7 +67,7 @@ export class Chart {
       legend: { live: true },
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [
-        { ...axis, space: 70, values: (_, splits) => splits.map(clock) },
+        { ...axis, space: 70, size: 30, values: (_, splits) => splits.map(clock) },
         { ...axis, size: 72, values: (_, splits) => splits.map(text), ...(this.format === bytes ? { incrs: BINARY } : {}) },
       ],
       series: [

@@ -22,6 +22,7 @@ _STATIC_PER_HOUR: Final = 1.0
 _ENOUGH_CHANGES: Final = 1_000
 _STATIC_SHARE: Final = 0.01
 _AN_HOUR: Final = 3_600.0
+_LOOK_FURTHER: Final = "realtime-hub slim plan --source <your code> --watch 60s"
 
 
 def unused(facts: AuditFacts) -> Iterator[Finding]:
@@ -37,7 +38,7 @@ def unused(facts: AuditFacts) -> Iterator[Finding]:
             "Published, and nobody subscribes" if proven else "Published, no subscription seen yet",
             found.reason,
             str(table.name),
-            _drop(facts, table),
+            _drop(facts, table) if proven else _LOOK_FURTHER,
             {"use": found.use.value, "changes": table.changes},
         )
 
