@@ -109,6 +109,13 @@ def test_each_problem_is_found_with_its_fix(facts, name, status, fix):
     assert set(found) == {name}
 
 
+def test_tables_of_broadcasts_are_not_counted_by_their_partitions():
+    names = ["public.llamadas", "realtime.messages_2026_01_01", "realtime.messages_2026_01_02"]
+    tables = [PublishedTable(name, True, True, "d") for name in names]
+    (check,) = (c for c in judge(replace(FIT, tables=tables), "p") if c.name == "publication")
+    assert check.text == "p has 1 table, and realtime.messages"
+
+
 async def test_a_start_hears_of_problems_and_is_not_stopped_by_them(database):
     names = {c.name for c in await doctor.problems(database, "no_such", "realtime_hub")}
     assert "publication" in names

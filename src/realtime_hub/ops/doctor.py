@@ -13,7 +13,7 @@ import psycopg
 
 from realtime_hub.errors import RealtimeHubError
 from realtime_hub.ops.connection import MINIMUM_VERSION
-from realtime_hub.ops.facts import ROLES, DatabaseFacts, gather
+from realtime_hub.ops.facts import ROLES, DatabaseFacts, PublishedTable, gather
 
 _POOLER_PORT: Final = 6543
 _POOLER_HOST: Final = "pooler.supabase.com"
@@ -256,7 +256,15 @@ def _publication(facts: DatabaseFacts, name: str) -> Iterator[Check]:
         remedy = f"alter publication {name} add table <table>;"
         yield Check("publication", Status.WARNING, f"{name} has no tables", remedy)
     else:
-        yield Check("publication", Status.OK, f"{name} has {len(facts.tables)} tables")
+        yield Check("publication", Status.OK, f"{name} has {_counted(facts.tables)}")
+
+
+def _counted(tables: Sequence[PublishedTable]) -> str:
+    """How many tables there are; those of broadcasts from the database have a partition a day."""
+    own = sum(not table.name.startswith("realtime.messages") for table in tables)
+    return f"{own} table{'' if own == 1 else 's'}" + (
+        ", and realtime.messages" if own < len(tables) else ""
+    )
 
 
 def _tables(facts: DatabaseFacts) -> Iterator[Check]:
