@@ -72,6 +72,19 @@ def test_what_is_printed_to_try_can_be_run_as_it_stands(demo: Demo) -> None:
     assert demo.value("select count(*) from llamadas_ventas where call_id = 900000001") == 1
 
 
+def test_the_printed_token_is_the_operators(demo: Demo) -> None:
+    exports = demo.said.partition("at hand:")[2].strip().splitlines()[0]
+    command = demo.said.partition("in a terminal:")[2].strip().splitlines()[0]
+    done = subprocess.run(
+        ["bash", "-euc", f"{exports}\n{command} --once"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "changes" in done.stdout
+
+
 def test_a_kept_database_goes_on_where_it_was(home: Path) -> None:
     kept = home / "kept"
     for _ in range(2):

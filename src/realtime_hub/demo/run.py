@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from realtime_hub.auth.tokens import mint
 from realtime_hub.demo import load
 from realtime_hub.demo.accounts import Accounts
 from realtime_hub.demo.api import Api
@@ -47,7 +48,7 @@ class Options:
 @dataclass(frozen=True, slots=True)
 class Running:
     """What there is to try: dsn is that of the own server's superuser, None for a database that
-    was given; token is a supervisor's."""
+    was given; token has the role service_role, for the console and the toolbox."""
 
     url: str
     dsn: str | None
@@ -85,7 +86,7 @@ async def run(options: Options, announce: Callable[[Running], None]) -> None:
                 options.port, accounts, Api(pool, accounts, gateway, meter), Proxy(gateway)
             ) as port,
         ):
-            token = accounts.token(users[0], seconds=_TOKEN_SECONDS)
+            token = mint(secret, role="service_role", expires_in=_TOKEN_SECONDS)
             announce(Running(f"http://127.0.0.1:{port}", dsn if own else None, token))
             await _first_to_end(stop.wait(), gateway.run(), meter.run(), _load(dsn, options))
 

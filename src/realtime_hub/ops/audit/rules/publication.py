@@ -113,8 +113,8 @@ def static(facts: AuditFacts) -> Iterator[Finding]:
                 "RH105",
                 Level.INFO,
                 "Static data is published",
-                "it hardly ever changes: "
-                + ("a read at the start would do" if used else "and nobody was seen to listen"),
+                "it hardly ever changes"
+                + (": a read at the start would do" if used else ", and nobody was seen to listen"),
                 str(table.name),
                 _drop(facts, table),
                 {"changes": table.changes, "of": total, "rows": table.rows},
