@@ -6,9 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from realtime_hub.scan.frames import Frame
+from realtime_hub.scan.expansion import Expanded, Expansion
+from realtime_hub.scan.frames import Frame, bindings_of
 from realtime_hub.scan.model import ANY, CHANGES, Binding, Span, Term
-from realtime_hub.scan.syntax import Call, CallSite, Expr, Literal, Member, Module, Node
+from realtime_hub.scan.syntax import (
+    Call,
+    CallSite,
+    Expr,
+    Literal,
+    Member,
+    Module,
+    Node,
+    Record,
+    Template,
+)
 from realtime_hub.scan.values import Blocker, Env, Value, Values
 from realtime_hub.scan.vocabulary import EVENTS, FILTER_TYPES, KINDS, METHODS
 
@@ -68,7 +79,7 @@ class Listenings:
         first = call.arguments[0]
         if isinstance(first, Literal) and first.value not in KINDS | EVENTS:
             return None
-        kind = self._values.text(Value(first, module))
+        kind = self._values.text(Value(first, module)) or self._unknown_kind(module, call)
         if kind in KINDS and len(call.arguments) > 1:
             options = call.arguments[1]
             handler = call.arguments[2] if len(call.arguments) > 2 else None
@@ -80,6 +91,14 @@ class Listenings:
         if kind in EVENTS:
             return self._first_version(module, site, call)
         return None
+
+    def _unknown_kind(self, module: Module, call: Call) -> str | None:
+        """`on(type, { table, ... }, handler)`: only changes have tables."""
+        if len(call.arguments) != 3:
+            return None
+        options = self._values.reduce(Value(call.arguments[1], module))
+        named = any(isinstance(each.expr, Record) and each.expr.get("table") for each in options)
+        return CHANGES if named else None
 
     def _first_version(self, module: Module, site: CallSite, call: Call) -> Listening | None:
         """`from('schema:table:filter').on(event, handler)`, or of a channel with such a topic."""
@@ -120,11 +139,13 @@ class Listenings:
     def _dynamic_topic(self, topic: Value, blockers: list[Blocker]) -> tuple[Term, Term, Term]:
         """A template whose literal beginning names the table: `messages:room=eq.${id}`."""
         for each in self._values.reduce(topic):
-            parts = getattr(each.expr, "parts", ())
+            parts = each.expr.parts if isinstance(each.expr, Template) else ()
             head = parts[0].value if parts and isinstance(parts[0], Literal) else None
             if isinstance(head, str) and ":" in head:
                 names, narrowed = _split(head)
                 schema, _, table = names.removeprefix("realtime:").rpartition(":")
+                if head.endswith(":") and not schema:  # realtime:public:${table}
+                    return Term(table), self.term(each.of(parts[1]), blockers), Term()
                 rest = each.code.strip("`'\"")[len(names) + 1 :]
                 written = Term() if narrowed is None else Term(f"`{rest}`", False)
                 return Term(schema or "public"), Term(table), written
@@ -158,22 +179,38 @@ class Listenings:
         place = names.index(name) if positional and name in names else -1
         return call.argument(place, name)
 
-    def joined(self, frame: Frame, module: Module) -> list[Listening]:
+    def joined(self, frame: Frame, module: Module) -> list[tuple[Listening, Expanded]]:
         """What a join written by hand listens to; the first protocol names it in the topic."""
 
         def topic(env: Env, blockers: list[Blocker]) -> tuple[Term, ...]:
             return (Term(ANY), *self._topic(Value(frame.topic, module, env), blockers))
 
-        if frame.bindings is None:
-            name = self._values.text(Value(frame.topic, module)) or ""
-            if name.count(":") < 2:
-                return []
-            return [Listening(module, frame.node, frame.function, 0, CHANGES, topic, None, None)]
-        return [self._item(item, frame.function) for item in frame.bindings]
+        def evaluate(env: Env, blockers: list[Blocker]) -> list[Value] | None:
+            if frame.payload is None:
+                return None
+            return bindings_of(Value(frame.payload, module, env), self._values, blockers)
+
+        found = []
+        for items, way in Expansion(self._values).all(evaluate):
+            found += [(self._item(item, frame.function), way) for item in items or ()]
+            if items is None and self._is_legacy(Value(frame.topic, module, way.env)):
+                whole = (module, frame.node, frame.function, 0, CHANGES, topic, None, None)
+                found.append((Listening(*whole), way))
+        return found
+
+    def _is_legacy(self, topic: Value) -> bool:
+        """`realtime:schema:table`, which asks for changes by itself."""
+        for each in self._values.reduce(topic):
+            parts = each.expr.parts if isinstance(each.expr, Template) else (each.expr,)
+            head = parts[0].value if isinstance(parts[0], Literal) else None
+            if isinstance(head, str) and head.startswith("realtime:") and head.count(":") > 1:
+                return True
+        return False
 
     def _item(self, item: Value, function: int) -> Listening:
         def fields(env: Env, blockers: list[Blocker]) -> tuple[Term, ...]:
-            return self._options(item, CHANGES, blockers)
+            given = Value(item.expr, item.module, {**item.env, **env})
+            return self._options(given, CHANGES, blockers)
 
         return Listening(item.module, item.expr, function, 0, CHANGES, fields, item.expr, None)
 

@@ -78,10 +78,11 @@ class Channels:
         return sorted(found, key=lambda draft: (draft.module.path, draft.node.start))
 
     def _join(self, module: Module) -> None:
-        for frame in frames(module, self._values):
+        for frame in frames(module):
             draft = Draft(module, Style.RAW, frame.node, frame.function, frame.topic, None)
             draft.attached += [
-                Attached(each, Expanded({})) for each in self._listenings.joined(frame, module)
+                Attached(listening, way)
+                for listening, way in self._listenings.joined(frame, module)
             ]
             self._drafts[_key(module, frame.node)] = draft
 

@@ -7,6 +7,14 @@ from typing import Final
 
 from realtime_hub.scan.channels import Draft
 from realtime_hub.scan.handles import Holding
+from realtime_hub.scan.lifecycle import (
+    CALLBACKS,
+    EFFECTS,
+    ENDS,
+    TEARDOWN_CALLS,
+    TEARDOWN_METHODS,
+    THROUGH,
+)
 from realtime_hub.scan.model import Cleanup, Closing, Span, Style
 from realtime_hub.scan.surroundings import innermost
 from realtime_hub.scan.syntax import (
@@ -25,7 +33,6 @@ from realtime_hub.scan.syntax import (
     Use,
 )
 from realtime_hub.scan.values import Value, Values
-from realtime_hub.scan.vocabulary import words
 
 _RANK: Final = (
     Cleanup.YES,
@@ -36,34 +43,6 @@ _RANK: Final = (
     Cleanup.PARTIAL,
     Cleanup.LEAK,
 )
-EFFECTS: Final = words(
-    "useEffect useLayoutEffect useInsertionEffect useFocusEffect useIsomorphicLayoutEffect "
-    "useEffectOnce useMount useDeepCompareEffect useUpdateEffect useSyncExternalStore onMount "
-    "$effect effect pre root readable writable derived Observable fromCallback eventChannel "
-    "createSubscriber autorun customRef"
-)
-_TEARDOWN_CALLS: Final = words(
-    "onUnmounted onBeforeUnmount onDestroy onCleanup onScopeDispose onWatcherCleanup "
-    "useUnmount tryOnScopeDispose tryOnUnmounted tryOnBeforeUnmount onDeactivated onDispose "
-    "addTeardown registerCleanup register add_signal_handler signal onBeforeRouteLeave "
-    "onAbort addCleanup addEventCleanup useOnUnmount useWillUnmount finalize "
-    "takeUntilDestroyed defer callback push_async_callback ionViewWillLeave"
-)
-_TEARDOWN_METHODS: Final = words(
-    "ngOnDestroy componentWillUnmount disconnectedCallback dispose close onClose "
-    "beforeDestroy beforeUnmount unmounted destroyed destroy deactivate onDestroy "
-    "onModuleDestroy onApplicationShutdown beforeApplicationShutdown ionViewWillLeave "
-    "ionViewDidLeave cancel __exit__ __aexit__ __del__ teardown"
-)
-_ENDS: Final = words(
-    "abort close end exit disconnect beforeunload unload pagehide beforeExit SIGINT SIGTERM "
-    "finish astro:before-swap"
-)
-_THROUGH: Final = words(
-    "forEach map flatMap filter then catch finally all allSettled setTimeout untrack batch "
-    "nextTick each run_until_complete gather create_task ensure_future"
-)
-_CALLBACKS: Final = frozenset({"useCallback", "useEvent", "useEffectEvent", "useMemo", "debounce"})
 _DEPTH: Final = 6
 
 
@@ -148,7 +127,7 @@ class Closer:
         """What running a function amounts to; None if it runs where it is written."""
         if function.is_class:
             return None
-        if function.method and function.name in _TEARDOWN_METHODS:
+        if function.method and function.name in TEARDOWN_METHODS:
             return Cleanup.YES
         key = (module.path, function.number)
         if key in self._busy:
@@ -161,7 +140,7 @@ class Closer:
 
     def _used(self, module: Module, function: Function, depth: int) -> Cleanup | None:
         site = self.argument_of(module, function)
-        if site is not None and site.call.method not in _CALLBACKS:
+        if site is not None and site.call.method not in CALLBACKS:
             return self._argument(module, site)
         verdicts = [Cleanup.MANUAL] if function.method else []
         if self._returned_by_parent(module, function):
@@ -177,13 +156,13 @@ class Closer:
 
     def _argument(self, module: Module, site: CallSite) -> Cleanup | None:
         method = site.call.method
-        if method in _TEARDOWN_CALLS:
+        if method in TEARDOWN_CALLS:
             return Cleanup.YES
         if method in {"on", "once", "addEventListener", "addListener"}:
             event = site.call.argument(0)
             text = None if event is None else self._values.text(Value(event, module))
-            return Cleanup.YES if text in _ENDS else Cleanup.MANUAL
-        if method in _THROUGH:
+            return Cleanup.YES if text in ENDS else Cleanup.MANUAL
+        if method in THROUGH:
             return None
         return Cleanup.PARTIAL if method in {"subscribe", "onSystem"} else Cleanup.MANUAL
 
@@ -230,14 +209,14 @@ class Closer:
         if depth <= 0 or number == 0:
             return Cleanup.RETURNED
         site = self.argument_of(module, function)
-        while site is not None and site.call.method in _CALLBACKS:
+        while site is not None and site.call.method in CALLBACKS:
             outer = _argument_around(module, site.call)
             if outer is None:
                 break
             site = outer
         if site is not None and site.call.method in EFFECTS:
             return Cleanup.LEAK if function.is_async else Cleanup.YES
-        if site is not None and site.call.method not in _CALLBACKS | _THROUGH:
+        if site is not None and site.call.method not in CALLBACKS | THROUGH:
             return Cleanup.MANUAL  # a store's: whoever uses it may call it
         if self._referred_effect(module, function):
             return Cleanup.LEAK if function.is_async else Cleanup.YES
@@ -392,7 +371,7 @@ def _passes(expr: Expr, offset: int) -> bool:
         case Record():
             parts = (*(value for _, value in expr.fields), *expr.spreads)
             return any(_passes(each, offset) for each in parts)
-        case Call() if expr.method in _CALLBACKS:
+        case Call() if expr.method in CALLBACKS:
             return any(_passes(each, offset) for each in expr.arguments)
         case Literal():
             return False

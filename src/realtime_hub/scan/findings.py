@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from realtime_hub.scan.channels import Draft
-from realtime_hub.scan.cleanup import EFFECTS, Closer
+from realtime_hub.scan.cleanup import Closer
+from realtime_hub.scan.lifecycle import EFFECTS
 from realtime_hub.scan.model import CHANGES, Binding, Channel, Cleanup, Finding, Level, Style
 from realtime_hub.scan.rules import RULES
 from realtime_hub.scan.syntax import CallSite, Function, Module, Use
@@ -72,6 +73,8 @@ class Findings:
         yield from self._effect(draft, channel, closer)
         if channel.cleanup is Cleanup.LEAK:
             for module, site in closer.dropped:
+                if site.function == 0:
+                    continue  # for as long as the page or the process lives
                 called = module.code(site.call)[:60]
                 yield _finding("RH217", module.path, site.call.line, f"{called} is let go")
         if channel.cleanup in _OPEN and _serves(draft, closer):

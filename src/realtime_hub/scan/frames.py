@@ -6,37 +6,35 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from realtime_hub.scan.syntax import Array, Expr, Literal, Module, walk
-from realtime_hub.scan.values import Value, Values
+from realtime_hub.scan.syntax import Array, Call, Expr, Lambda, Literal, Module, walk
+from realtime_hub.scan.values import Blocker, Value, Values
 
 JOIN: Final = "phx_join"
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A join. bindings: the objects of its configuration; None if it has none."""
+    """A join."""
 
     node: Expr
     function: int
     topic: Expr
-    bindings: list[Value] | None
+    payload: Expr | None
 
 
-def frames(module: Module, values: Values) -> Iterator[Frame]:
+def frames(module: Module) -> Iterator[Frame]:
     """All joins of a module."""
     if JOIN not in module.text:
         return
     for record, function in module.records:
         topic = record.get("topic")
         if topic is not None and _is_join(record.get("event")):
-            payload = record.get("payload")
-            yield Frame(record, function, topic, _bindings(values, module, payload))
+            yield Frame(record, function, topic, record.get("payload"))
     for array, function in _arrays(module):
         place = next((n for n, each in enumerate(array.items) if _is_join(each)), 0)
         if place:
             payload = array.items[place + 1] if place + 1 < len(array.items) else None
-            found = _bindings(values, module, payload)
-            yield Frame(array, function, array.items[place - 1], found)
+            yield Frame(array, function, array.items[place - 1], payload)
 
 
 def _arrays(module: Module) -> Iterator[tuple[Array, int]]:
@@ -54,11 +52,19 @@ def _is_join(expr: Expr | None) -> bool:
     return isinstance(expr, Literal) and expr.value == JOIN
 
 
-def _bindings(values: Values, module: Module, payload: Expr | None) -> list[Value] | None:
-    found = [] if payload is None else [Value(payload, module)]
+def bindings_of(payload: Value, values: Values, blockers: list[Blocker]) -> list[Value] | None:
+    """The objects that a join's configuration lists; None if it has no such list."""
+    found = [payload]
     for name in ("config", "postgres_changes"):
+        for each in found:
+            if values.field(each, name) == []:
+                values.text(each, blockers)
         found = [each for one in found for each in values.field(one, name) or ()]
-    items = [
-        each.of(item) for each in found if isinstance(each.expr, Array) for item in each.expr.items
-    ]
+    items = []
+    for each in found:
+        match each.expr:
+            case Array(items=listed):
+                items += [each.of(item) for item in listed]
+            case Call(method="map", arguments=(Lambda(function=number), *_)):
+                items += [each.of(made) for made in each.module.functions[number].returns]
     return items if found else None

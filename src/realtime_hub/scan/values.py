@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from realtime_hub.scan.callers import Callers
 from realtime_hub.scan.project import Project
 from realtime_hub.scan.scopes import Given, Looped, Meaning, Scopes, Variable
 from realtime_hub.scan.syntax import (
@@ -32,7 +33,6 @@ from realtime_hub.scan.syntax import (
     Path,
     Record,
     Template,
-    walk,
 )
 from realtime_hub.scan.vocabulary import CHAINED, CONSTRUCTORS, ENUMERATIONS, OPTIONS
 
@@ -40,7 +40,6 @@ _DEPTH: Final = 40
 _MEMOS: Final = frozenset({"useMemo", "computed", "memo", "lazy", "once"})
 _CALLBACKS: Final = frozenset({"useCallback", "useEvent", "useEffectEvent", "markRaw", "freeze"})
 _WRAPPING: Final = frozenset({"defineStore", "createSharedComposable", "createGlobalState"})
-_COMMON: Final = frozenset({"this", "channel", "channels", "client", "socket", "supabase", "super"})
 _BOXES: Final = frozenset({"useRef", "ref", "shallowRef", "useState", "signal"})
 Key = tuple[str, object, str]
 Env = Mapping[Key, "Value"]
@@ -82,8 +81,7 @@ class Values:
     def __init__(self, project: Project) -> None:
         self.project = project
         self._scopes: dict[str, Scopes] = {}
-        self._calls: dict[str, list[tuple[Module, CallSite]]] | None = None
-        self._callers: dict[tuple[str, int], list[tuple[Module, CallSite]]] = {}
+        self._callers = Callers(self)
         self._busy: set[tuple[str, int, int, str]] = set()
 
     def scopes(self, module: Module) -> Scopes:
@@ -457,96 +455,13 @@ class Values:
                 found.append((key, caller.of(Literal(call.start, call.end, call.line, None))))
         return found
 
-    # Callers
+    @staticmethod
+    def value(expr: Expr, module: Module) -> Value:
+        return Value(expr, module)
 
     def callers(self, module: Module, number: int) -> list[tuple[Module, CallSite]]:
         """Where a function of the tree is called, as far as it can be told."""
-        key = (module.path, number)
-        if key not in self._callers:
-            self._callers[key] = self._find_callers(module, number)
-        return self._callers[key]
-
-    def _find_callers(self, module: Module, number: int) -> list[tuple[Module, CallSite]]:
-        function = module.functions[number]
-        if function.method and function.name in CONSTRUCTORS:
-            number, function = function.parent, module.functions[function.parent]
-        local = function.parent != 0 and not function.method and not function.is_class
-        local = local and not _handed_out(module, function)
-        found = []
-        for name in {function.name, *self._aliases(module, function)} - {""}:
-            for caller, site in self._by_name.get(name, ()):
-                if local and caller is not module:
-                    continue
-                if self._calls_it(Value(site.call, caller), module, number):
-                    found.append((caller, site))
-        return sorted(found, key=lambda each: (each[0].path, each[1].call.start))
-
-    def _aliases(self, module: Module, function: Function) -> set[str]:
-        """Other names: of imports, and of fields that hold it."""
-        names = self._renamed.get(function.name, set()) | self._renamed.get("default", set())
-        fields = {
-            name
-            for record, _ in module.records
-            for name, value in record.fields
-            if isinstance(value, Name) and value.name == function.name and name != function.name
-        }
-        return names | fields
-
-    def _calls_it(self, value: Value, module: Module, number: int) -> bool:
-        functions = self.functions(value)
-        if functions:
-            return any(
-                each.module is module
-                and isinstance(each.expr, Lambda)
-                and each.expr.function == number
-                for each in functions
-            )
-        return self._resembles(value, module.functions[number])
-
-    def _resembles(self, value: Value, function: Function) -> bool:
-        """A method of an object that can't be followed, with the class's name: `hub.listen()`
-        where the class is RealtimeHub."""
-        call = value.expr
-        if not function.class_name.strip("{}") or not isinstance(call, Call):
-            return False
-        match call.receiver:
-            case Name(name=name) | Member(name=name):
-                plain = name.lower().replace("_", "").removesuffix("ref")
-                known = function.class_name.lower()
-                near = known.startswith(plain) or known.endswith(plain)
-                return len(plain) > 3 and plain not in _COMMON and near
-        return False
-
-    @cached_property
-    def _renamed(self) -> Mapping[str, set[str]]:
-        """Other names under which imported things are known, by their own."""
-        found: dict[str, set[str]] = {}
-        for each in self.project.known:
-            for one in each.imports.values():
-                if one.local != one.name:
-                    found.setdefault(one.name, set()).add(one.local)
-        return found
-
-    @property
-    def _by_name(self) -> Mapping[str, list[tuple[Module, CallSite]]]:
-        if self._calls is None:
-            self._calls = {}
-            for module in self.project.known:
-                for site in module.calls:
-                    if site.call.method:
-                        self._calls.setdefault(site.call.method, []).append((module, site))
-        return self._calls
-
-
-def _handed_out(module: Module, function: Function) -> bool:
-    """The function around it returns it, so that other files may call it."""
-    for returned in module.functions[function.parent].returns:
-        for each in walk(returned):
-            if isinstance(each, Name) and each.name == function.name:
-                return True
-            if isinstance(each, Lambda) and each.function == function.number:
-                return True
-    return False
+        return self._callers.of(module, number)
 
 
 def _unknown(value: Value) -> Opaque:

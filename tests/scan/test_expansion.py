@@ -1,0 +1,268 @@
+"""What parameters, loops, lists and frames written by hand come to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from realtime_hub.scan import Style
+from tests.scan.parts import one, scanned
+
+ON = "{ event, schema: 'public', table }"
+
+EACH_TWO = {
+    "a list that a method is given": (
+        """
+        const live = {
+          many(tables, f) {
+            let channel = supabase.channel('m')
+            tables.forEach((t) => {
+              channel = channel.on('postgres_changes', { event: '*', table: t }, f)
+            })
+            return channel.subscribe()
+          },
+        }
+        live.many(['a', 'b'], f)
+        """,
+        {("a", "*"), ("b", "*")},
+    ),
+    "a list made with map": (
+        """
+        const TABLES = ['a', 'b'].map((table) => ({ table, event: 'INSERT' }))
+        TABLES.forEach(({ table, event }) => {
+          supabase.channel(table).on('postgres_changes', ON, f).subscribe()
+        })
+        """,
+        {("a", "INSERT"), ("b", "INSERT")},
+    ),
+    "two loops": (
+        """
+        for (const table of ['a', 'b']) {
+          ['INSERT', 'UPDATE'].forEach((event) => {
+            supabase.channel(table).on('postgres_changes', ON, f).subscribe()
+          })
+        }
+        """,
+        {(table, event) for table in "ab" for event in ("INSERT", "UPDATE")},
+    ),
+    "reduce": (
+        """
+        const channel = ['a', 'b'].reduce(
+          (c, table) => c.on('postgres_changes', { event: '*', table }, f),
+          supabase.channel('r'),
+        )
+        channel.subscribe()
+        """,
+        {("a", "*"), ("b", "*")},
+    ),
+    "an object's entries": (
+        """
+        const HANDLERS = { a: f, b: g }
+        for (const [table, handler] of Object.entries(HANDLERS)) {
+          supabase.channel(table).on('postgres_changes', { event: '*', table }, handler).subscribe()
+        }
+        """,
+        {("a", "*"), ("b", "*")},
+    ),
+    "defaults and what is left out": (
+        """
+        function live({ table, event = '*', filter }) {
+          supabase.channel(table).on('postgres_changes', { event, table, filter }, f).subscribe()
+        }
+        live({ table: 'a' })
+        live({ table: 'b', event: 'DELETE' })
+        """,
+        {("a", "*"), ("b", "DELETE")},
+    ),
+    "a function that makes the options": (
+        """
+        const options = (table, more) => ({ event: '*', schema: 'public', table, ...more })
+        supabase.channel('x')
+          .on('postgres_changes', options('a'), f)
+          .on('postgres_changes', { ...options('b'), event: 'UPDATE' }, f)
+          .subscribe()
+        """,
+        {("a", "*"), ("b", "UPDATE")},
+    ),
+    "a kind that is given": (
+        """
+        const live = ({ kind = REALTIME_LISTEN_TYPES.POSTGRES_CHANGES, table, event }) =>
+          supabase.channel(table).on(kind, ON, f).subscribe()
+        live({ table: 'a', event: '*' })
+        live({ table: 'b', event: '*' })
+        """,
+        {("a", "*"), ("b", "*")},
+    ),
+    "wrappers in wrappers": (
+        """
+        const open = (table, event) =>
+          supabase.channel(table).on('postgres_changes', ON, f).subscribe()
+        const inserts = (name) => open(name, 'INSERT')
+        inserts('a')
+        inserts('b')
+        """,
+        {("a", "INSERT"), ("b", "INSERT")},
+    ),
+    "a frame's list made with map": (
+        """
+        const TABLES = ['a', 'b']
+        socket.send(JSON.stringify({ topic: 'realtime:x', event: 'phx_join', ref: 1, payload: {
+          config: { postgres_changes: TABLES.map((table) => ({ event: '*', table })) },
+        } }))
+        """,
+        {("a", "*"), ("b", "*")},
+    ),
+    "a frame's configuration that is given": (
+        """
+        const join = (topic, payload) =>
+          socket.send(JSON.stringify({ topic, event: 'phx_join', payload, ref: 1 }))
+        join('realtime:a', { config: { postgres_changes: [{ event: '*', table: 'a' }] } })
+        join('realtime:b', { config: { postgres_changes: [{ event: '*', table: 'b' }] } })
+        """,
+        {("a", "*"), ("b", "*")},
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), EACH_TWO.values(), ids=EACH_TWO)
+def test_each_table_is_found(tmp_path: Path, text: str, expected: set[tuple[str, str]]) -> None:
+    found = scanned(tmp_path, {"x.ts": text.replace("ON", ON)})
+    assert {(each.table, each.event) for each in found.subscriptions} == expected
+    assert all(each.filter.text is None for each in found.subscriptions)
+    assert found.unresolved == []
+
+
+def test_bindings_made_in_another_file_belong_to_the_channel(tmp_path: Path) -> None:
+    found = scanned(
+        tmp_path,
+        {
+            "bind.ts": """
+            export function listen(channel: RealtimeChannel, table: string) {
+              return channel.on('postgres_changes', { event: '*', schema: 'public', table }, f)
+            }
+            """,
+            "Page.tsx": """
+            import { listen } from './bind'
+            export function Page() {
+              useEffect(() => {
+                const channel = supabase.channel('page')
+                listen(channel, 'a').subscribe()
+                return () => { supabase.removeChannel(channel) }
+              }, [])
+              return <p />
+            }
+            """,
+        },
+    )
+    (channel,) = found.channels
+    (binding,) = channel.bindings
+    assert (channel.file, binding.file, binding.line) == ("Page.tsx", "bind.ts", 2)
+    assert [(s.table, str(s.place)) for s in found.subscriptions] == [("a", "Page.tsx:5")]
+
+
+def test_a_channel_that_can_not_be_followed_keeps_its_bindings(tmp_path: Path) -> None:
+    channel = one(
+        tmp_path,
+        "export const listen = (channel) =>"
+        " channel.on('postgres_changes', { event: '*', table: 'a' }, f)\n",
+    )
+    assert (channel.name, channel.name_kind) == ("channel", "dynamic")
+    assert [binding.table.text for binding in channel.bindings] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "{ topic: 'realtime:public:t', event: 'phx_join', payload: {}, ref: 1 }",
+        "['1', '1', 'realtime:x', 'phx_join',"
+        " { config: { postgres_changes: [{ event: '*', schema: 'public', table: 't' }] } }]",
+    ],
+)
+def test_joins_written_by_hand_are_channels(tmp_path: Path, frame: str) -> None:
+    channel = one(tmp_path, f"socket.send(JSON.stringify({frame}))\n", "x.js")
+    assert channel.style is Style.RAW
+    assert [binding.table.text for binding in channel.bindings] == ["t"]
+
+
+def test_commented_out_code_is_a_channel_that_is_not_reached(tmp_path: Path) -> None:
+    found = scanned(
+        tmp_path,
+        {
+            "a.tsx": """
+            export function Chat() {
+              // const old = supabase.channel('old')
+              //   .on('postgres_changes', { event: '*', schema: 'public', table: 'a' }, f)
+              //   .subscribe()
+              /* supabase.channel('older')
+                 .on('postgres_changes', { event: '*', schema: 'public', table: 'b' }, f) */
+              // supabase.channel(name) opens a channel: not code
+              return <p />
+            }
+            /** supabase.channel('x').on('postgres_changes', {}, f) is how one listens. */
+            """,
+            "b.py": """
+            def main():
+                # client.channel("old").on_postgres_changes(
+                #     "*", schema="public", table="c", callback=f
+                # ).subscribe()
+                pass
+            """,
+        },
+    )
+    assert [
+        (c.file, c.line, c.owner, c.bindings[0].table.text, c.commented, c.reachable)
+        for c in found.channels
+    ] == [
+        ("a.tsx", 2, "Chat", "a", True, False),
+        ("a.tsx", 5, "Chat", "b", True, False),
+        ("b.py", 2, "main", "c", True, False),
+    ]
+    assert found.subscriptions == []
+
+
+REACHED = {
+    "in a branch never taken": "if (false) { LISTEN }",
+    "in a function that nothing calls": "const dead = () => { LISTEN }",
+    "in one that only such a function calls": (
+        "function inner() { LISTEN }\nfunction outer() { inner() }"
+    ),
+    "in one that calls itself only": "function again() { LISTEN; again() }",
+}
+
+
+@pytest.mark.parametrize("text", REACHED.values(), ids=REACHED)
+def test_code_that_nothing_runs_is_said_not_to_be_reached(tmp_path: Path, text: str) -> None:
+    listen = "supabase.channel('x').on('postgres_changes', { event: '*', table: 't' }, f)"
+    assert not one(tmp_path, text.replace("LISTEN", listen), "x.ts").reachable
+
+
+def test_an_export_that_no_importer_of_its_file_uses_is_not_reached(tmp_path: Path) -> None:
+    listen = "supabase.channel('x').on('postgres_changes', { event: '*', table: 't' }, f)"
+    found = scanned(
+        tmp_path,
+        {
+            "service.ts": f"export function load() {{}}\nexport function watch() {{ {listen} }}\n",
+            "page.ts": "import { load } from './service'\nload()\n",
+        },
+    )
+    assert [channel.reachable for channel in found.channels] == [False]
+
+
+def test_publication_statements_are_read_within_blocks_too(tmp_path: Path) -> None:
+    found = scanned(
+        tmp_path,
+        {
+            "supabase/migrations/1.sql": """
+            create table a (id int);
+            alter publication supabase_realtime add table a, shop.b;
+            do $$ begin
+              alter publication supabase_realtime drop table a;
+            end $$;
+            """
+        },
+    )
+    assert [(each.line, each.action, list(each.tables)) for each in found.publication] == [
+        (2, "add", ["a", "shop.b"]),
+        (4, "drop", ["a"]),
+    ]
