@@ -57,7 +57,7 @@ def top(
     Example: `realtime-hub top http://gateway.internal:4000 --token ...`
     """
     if token is None:
-        raise SettingsError("no token (set --token, REALTIME_HUB_GATEWAY_TOKEN or REALTIME_HUB_CONSOLE_TOKEN)")
+        raise SettingsError("no token (set --token or REALTIME_HUB_GATEWAY_TOKEN)")
     try:
         run(_watch(url.rstrip("/"), token, interval, once=once))
     except (aiohttp.ClientError, TimeoutError) as error:
