@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
@@ -41,6 +41,11 @@ class Ledger:
                 )
                 self.committed += numbers
 
+    def there(self) -> list[int]:
+        """The numbers that the table has: an answer may be lost with its connection."""
+        with psycopg.connect(self.dsn) as conn:
+            return [n for (n,) in conn.execute(f"select id from {TABLE} order by id")]
+
     def after(self, number: int) -> list[int]:
         return [n for n in self.committed if n > number]
 
@@ -76,16 +81,33 @@ def gaps(channel: Channel) -> list[dict[str, Any]]:
 
 
 class Follower:
-    """A client that keeps its cursor, and comes back with it until it is stopped."""
+    """A client that goes on where it was, by its cursor or by its name, until it is stopped.
 
-    def __init__(self, gateway: Gateway, token: str) -> None:
-        self.numbers: list[int] = []
-        self.gaps: list[dict[str, Any]] = []
+    resume: its name; it keeps no cursor then. events: numbers and gaps, in order.
+    """
+
+    def __init__(self, gateway: Gateway, token: str, *, resume: str | None = None) -> None:
+        self.events: list[int | dict[str, Any]] = []
         self.cursor: str | None = None
         self.joined = False
+        self.resume = resume
+        self._refs = itertools.count(1)
         self._gateway = gateway
         self._token = token
         self.go_on()
+
+    @property
+    def numbers(self) -> list[int]:
+        return [event for event in self.events if isinstance(event, int)]
+
+    @property
+    def gaps(self) -> list[dict[str, Any]]:
+        return [event for event in self.events if not isinstance(event, int)]
+
+    @property
+    def here(self) -> bool:
+        """Whether it has not been stopped."""
+        return not self._task.done()
 
     def go_on(self) -> None:
         """Follow, also again after a `stop`."""
@@ -104,33 +126,38 @@ class Follower:
 
     async def _run(self) -> None:
         while True:
-            with suppress(aiohttp.ClientError, AssertionError, ConnectionError):
+            with suppress(aiohttp.ClientError, AssertionError, ConnectionError, TimeoutError):
                 await self._follow()
             await asyncio.sleep(0.1)
 
     async def _follow(self) -> None:
-        client = await RealtimeClient.connect(self._gateway.url, self._token)
+        named = {} if self.resume is None else {"resume": self.resume}
+        client = await RealtimeClient.connect(self._gateway.url, self._token, **named)
+        client._refs = self._refs  # which clients count over all of their connections
         taken = 0
         try:
             since = {} if self.cursor is None else {"since": self.cursor}
             self.joined = (await client.join("follower", [watch(**since)])).joined
-            while not client.closed:
-                for frame in client.frames[taken:]:
-                    self._take(frame)
-                taken = len(client.frames)
+            while self.joined and not client.closed:
+                taken = self._take(client.frames, taken)
                 await asyncio.sleep(0.02)
-            for frame in client.frames[taken:]:
-                self._take(frame)
         finally:
             await client.vanish()
+            self._take(client.frames, taken)  # it was read, and may have been acknowledged
 
-    def _take(self, frame: Frame) -> None:
-        if frame.event == "postgres_changes":
-            self.cursor = frame.payload["cursor"]
-            self.numbers.append(frame.payload["data"]["record"]["id"])
-        elif "gap" in (frame.payload or {}):
-            self.gaps.append(frame.payload["gap"])
-            self.cursor = frame.payload["gap"]["to"] or self.cursor
+    def _take(self, frames: Sequence[Frame], taken: int) -> int:
+        for frame in frames[taken:]:
+            if frame.event == "postgres_changes":
+                self.events.append(frame.payload["data"]["record"]["id"])
+                self._keep(frame.payload["cursor"])
+            elif "gap" in (frame.payload or {}):
+                self.events.append(frame.payload["gap"])
+                self._keep(frame.payload["gap"]["to"])
+        return len(frames)
+
+    def _keep(self, cursor: str | None) -> None:
+        if self.resume is None:
+            self.cursor = cursor or self.cursor
 
 
 @asynccontextmanager

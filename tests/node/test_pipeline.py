@@ -99,6 +99,17 @@ async def test_a_batch_of_nothing_but_repeats_does_not_move_back():
     assert parts.received() == [10, 20]
 
 
+@pytest.mark.parametrize("cut", [1, 2])
+async def test_repeats_that_pass_by_the_last_change_are_of_another_history(cut):
+    table = make_table()
+    first = [insert(table, 1, 1, "a", lsn=10), insert(table, 2, 1, "a", lsn=20)]
+    other = [insert(table, 3, 1, "a", lsn=lsn) for lsn in (10, 15, 25)]
+    parts = Parts(ListSource([Batch(first), Batch(other[:cut]), Batch(other[cut:])]))
+    with pytest.raises(SlotLostError):
+        await parts.pipeline.run()
+    assert parts.received() == [10, 20]
+
+
 async def test_rights_are_read_before_the_first_row_of_each_table_version():
     old, new = make_table(), make_table()
     source = ListSource([Batch([insert(old, 1, 1, "a", lsn=1), insert(new, 2, 1, "a", lsn=2)])])

@@ -230,8 +230,15 @@ class Server:
             "start_new_session": True,
         }
 
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [str(self._bin / program), "-D", str(self.data), *arguments]
+    def back_up(self, place: Path) -> None:
+        """Take a base backup, ready to be recovered from what it holds alone."""
+        self._run("pg_basebackup", "-d", self.dsn(), "-X", "stream", "-c", "fast", data=place)
+        (place / "recovery.signal").touch()
+        with (place / "postgresql.conf").open("a") as conf:
+            conf.write("restore_command = 'false'\n")
+
+    def _run(self, program: str, *arguments: str, data: Path | None = None) -> None:
+        command = [str(self._bin / program), "-D", str(data or self.data), *arguments]
         # The server inherits pg_ctl's output, so a pipe would never see its end.
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(

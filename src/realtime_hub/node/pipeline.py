@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Final
 
 from realtime_hub.changes import Table, TableName
+from realtime_hub.errors import SlotLostError
 from realtime_hub.hub.dispatch import Dispatcher
 from realtime_hub.hub.ports import Authorizer, Batch, ChangeLog, Source
 from realtime_hub.lsn import Position
@@ -65,12 +66,16 @@ class Pipeline:
         self._tables: dict[TableName, Table] = {}
         # What is kept from before a restart was delivered, or is read from the log on resume.
         self._last: Position | None = changelog.head
+        self._repeating = False
         self._begun = begun
         self._recent = recent
         self.statistics = PipelineStatistics() if statistics is None else statistics
 
     async def run(self) -> None:
-        """Run until cancelled or until the source ends or fails with a SourceError."""
+        """Run until cancelled or until the source ends or fails with a SourceError.
+
+        Raises SlotLostError also where the source goes on in another history than the log's.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
                 confirming = tasks.create_task(self._confirm(), name="confirm")
@@ -108,15 +113,23 @@ class Pipeline:
             self.statistics.last_commit = fresh.changes[-1].commit_time
 
     def _fresh(self, batch: Batch) -> Batch:
-        """The batch without what was taken before; a reconnected source repeats changes."""
+        """The batch without what was taken before; a reconnected source repeats changes.
+
+        Repeats lead up to the last change that was taken. Where they pass it by, the server's
+        WAL is another than the one that it stood in.
+        """
         self.statistics.changes += len(batch.changes)
         if not batch.changes:
             return batch
-        last, self._last = self._last, batch.changes[-1].position
-        if last is None or batch.changes[0].position > last:
+        last, end = self._last, batch.changes[-1].position
+        if last is None or (batch.changes[0].position > last and not self._repeating):
+            self._last = end
             return batch
+        self._repeating = all(change.position != last for change in batch.changes)
+        if self._repeating and end > last:
+            raise SlotLostError("the server repeats other changes than those that were kept")
+        self._last = max(last, end)
         changes = [change for change in batch.changes if change.position > last]
-        self._last = max(last, self._last)
         self.statistics.repeated += len(batch.changes) - len(changes)
         return Batch(changes, batch.confirmable)
 
