@@ -84,7 +84,8 @@ where n.nspname = 'auth' and p.proname = any(%(functions)s) and p.pronargs = 0
 _ROLE: Final = "select rolsuper from pg_catalog.pg_roles where rolname = %s"
 
 # All that decides and that the stream does not tell of. Names in policies are deparsed: whoever
-# renames a thing changes the text, so the text is looked at and not the policy's row.
+# renames a thing changes the text, so the text is looked at and not the policy's row. PostgreSQL's
+# own functions, most of their catalog, have ids below 16384 and do not change.
 _FINGERPRINT: Final = """
 select pg_catalog.md5(pg_catalog.concat_ws(';',
   (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', m.roleid, m.member, m.xmin), ','
@@ -97,8 +98,8 @@ select pg_catalog.md5(pg_catalog.concat_ws(';',
      from pg_catalog.pg_namespace n where n.nspname !~ '^pg_(toast_)?temp_'),
   (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', p.oid, p.xmin), ',' order by p.oid)
      from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-     where n.nspname = 'auth' and p.proname = any(%(functions)s)
-        or %(kept)s and n.nspname <> 'pg_catalog'),
+     where p.oid >= 16384
+       and (%(kept)s or n.nspname = 'auth' and p.proname = any(%(functions)s))),
   (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', c.oid, c.xmin), ',' order by c.oid)
      from pg_catalog.pg_class c where c.oid = any(%(tables)s)),
   (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', pol.oid, pol.xmin,
