@@ -48,16 +48,17 @@ def scan_folders(folders: Sequence[Path], progress: Progress) -> Scan:
     root = Path(os.path.commonpath(tops))
     sources = Sources(root, tops)
     project = Project(sources.relevant(progress), sources.code, sources.load, sources.mentions)
-    drafts = _widened(project, sources)
-    return Scanner(project, drafts).scan(sources)
+    return Scanner(*_widened(project, sources)).scan(sources)
 
 
-def _widened(project: Project, sources: Sources) -> list[Draft]:
+def _widened(project: Project, sources: Sources) -> tuple[Values, list[Draft]]:
     """Channels, once all files are read that call the functions around them."""
-    drafts: list[Draft] = []
     asked: set[str] = set()
-    for _ in range(_ROUNDS):
-        drafts = Channels(Values(project)).find()
+    for left in reversed(range(_ROUNDS)):
+        values = Values(project)
+        drafts = Channels(values).find()
+        if not left:
+            break
         hubs = [each for each in project.known if PACKAGE.search(each.source)]
         names = _wrappers(drafts, hubs) - asked
         asked |= names
@@ -72,7 +73,7 @@ def _widened(project: Project, sources: Sources) -> list[Draft]:
             project.module(path)
         if not fresh:
             break
-    return drafts
+    return values, drafts
 
 
 def _wrappers(drafts: Iterable[Draft], hubs: Iterable[Module]) -> set[str]:
@@ -112,11 +113,11 @@ def _is_object(value: Expr | None) -> bool:
 class Scanner:
     """Describes the channels of a project."""
 
-    def __init__(self, project: Project, drafts: Sequence[Draft]) -> None:
+    def __init__(self, values: Values, drafts: Sequence[Draft]) -> None:
         self._drafts = drafts
-        self.values = Values(project)
+        self.values = values
         self._expansion = Expansion(self.values)
-        self._reach = Reach(project)
+        self._reach = Reach(values.project)
 
     def scan(self, sources: Sources) -> Scan:
         channels: list[Channel] = []
@@ -150,9 +151,9 @@ class Scanner:
     def _commented(self) -> Iterator[Channel]:
         for module in self.values.project.known:
             for hidden in commented_out(module):
-                project = Project([hidden])
-                drafts = Channels(Values(project)).find()
-                scanner = Scanner(project, drafts)
+                values = Values(Project([hidden]))
+                drafts = Channels(values).find()
+                scanner = Scanner(values, drafts)
                 for draft in drafts:
                     found = scanner.channel(draft, Closer(scanner.values, draft))
                     inside = innermost(module, draft.node.start)
