@@ -196,4 +196,9 @@ async def test_the_page_outlives_a_gateway_that_stops_and_starts(
             await asyncio.to_thread(gateway.start)
             await expect(light).to_have_text("Streaming")
             await expect(shown.page.locator("#warnings")).not_to_contain_text("does not answer")
+            # Counting has begun anew, and agrees with what is written from now on.
+            postgres.execute(database, "insert into calls (note) values ('x'), ('y'), ('z')")
+            await shown.tab("tables")
+            row = shown.page.locator(".scroll tr", has_text="public.calls")
+            await expect(row.locator("td").nth(3)).to_have_text("3")
             assert shown.complaints == []

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from realtime_hub.errors import DatabaseUnreachableError, SettingsError
 from realtime_hub.ops import doctor
@@ -153,3 +154,30 @@ async def test_a_url_that_makes_no_sense_is_a_setting():
     with pytest.raises(SettingsError) as caught:
         await examine("geheim geheim", "p", "s")
     assert "geheim" not in str(caught.value)
+
+
+async def test_a_role_that_may_not_be_become_is_found_with_its_grant(postgres, database):
+    """From 16 on a membership may lack the right to SET ROLE, which the gateway needs."""
+    user = f"hub_{database.rpartition('/')[2]}"
+    postgres.execute(database, f"create role {user} login replication; grant anon to {user}")
+
+    async def roles():
+        dsn = make_conninfo(database, user=user)
+        checks = await examine(dsn, "supabase_realtime", "realtime_hub")
+        return next(check for check in checks if check.name == "roles")
+
+    try:
+        assert (await roles()).text.endswith(
+            "can't become authenticated, service_role: policies can't be asked"
+        )
+        postgres.execute(database, f"grant authenticated, service_role to {user}")
+        assert (await roles()).status is Status.OK
+        with psycopg.connect(database, autocommit=True) as conn:
+            if conn.info.server_version < 160_000:
+                return
+            conn.execute(f"revoke anon from {user}")
+            conn.execute(f"grant anon to {user} with set false")
+        found = await roles()
+        assert (found.status, found.remedy) == (Status.FAILURE, f'grant anon to "{user}";')
+    finally:
+        postgres.execute(database, f"drop role {user}")
