@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sqlite3
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import psycopg
 
+from realtime_hub.log.format import decode_state
+from realtime_hub.lsn import parse_lsn
 from tests.support.client import Channel, Frame, RealtimeClient
 from tests.support.gateway import PUBLICATION, Gateway
 from tests.support.postgres import Server
@@ -172,3 +177,32 @@ async def following(gateway: Gateway, token: str) -> AsyncIterator[Follower]:
 def cursor(channel: Channel) -> str:
     """That of the last change that came."""
     return str(channel.changes[-1]["cursor"])
+
+
+async def until(fact: Callable[[], bool], timeout: float = 60.0) -> None:
+    """Wait for something that has to be looked at; `fact` may take its time."""
+    async with asyncio.timeout(timeout):
+        while not await asyncio.to_thread(fact):  # noqa: ASYNC110 - it has to be looked at
+            await asyncio.sleep(0.05)
+
+
+def figure(gateway: Gateway, name: str) -> float:
+    """A metric's value."""
+    with urllib.request.urlopen(f"{gateway.url}/metrics", timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+def confirmed(ledger: Ledger, slot: str) -> int:
+    query = "select confirmed_flush_lsn from pg_replication_slots where slot_name = %s"
+    with psycopg.connect(ledger.dsn) as conn:
+        row = conn.execute(query, (slot,)).fetchone()
+    assert row is not None
+    return parse_lsn(row[0])
+
+
+def durable_lsn(path: Path) -> int:
+    """What the log's file says may be confirmed, read by another connection."""
+    with closing(sqlite3.connect(path)) as db:
+        (state,) = db.execute("select body from state").fetchone()
+    return decode_state(state).durable_lsn

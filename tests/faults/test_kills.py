@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from realtime_hub.log.format import decode_state
-from realtime_hub.lsn import parse_lsn
-from tests.faults.ledger import Follower, Ledger, following, served
+from tests.faults.ledger import Follower, Ledger, confirmed, durable_lsn, following, served
 from tests.support.gateway import Gateway
 from tests.support.tokens import make_token
 
@@ -168,18 +165,3 @@ def write_until_refused(ledger: Ledger) -> None:
     """The table tells what was committed: an answer may be lost with its connection."""
     with suppress(psycopg.OperationalError):
         ledger.write(100_000)
-
-
-def confirmed(ledger: Ledger, slot: str) -> int:
-    query = "select confirmed_flush_lsn from pg_replication_slots where slot_name = %s"
-    with psycopg.connect(ledger.dsn) as conn:
-        row = conn.execute(query, (slot,)).fetchone()
-    assert row is not None
-    return parse_lsn(row[0])
-
-
-def durable_lsn(path: Path) -> int:
-    """What the file says may be confirmed, read by another connection."""
-    with sqlite3.connect(path) as db:
-        (state,) = db.execute("select body from state").fetchone()
-    return decode_state(state).durable_lsn

@@ -27,6 +27,7 @@ from tests.log.parts import (
     until,
     values,
 )
+from tests.support.disk import run, small_disk
 
 
 @pytest.fixture
@@ -293,24 +294,15 @@ async def test_a_log_that_can_not_be_written_closes_all_the_same(path):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 4 MiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if os.geteuid() != 0 or not run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place):
-        pytest.skip("needs the right to mount")
-    yield place
-    assert run("umount", place)
+def disk(tmp_path):
+    with small_disk(tmp_path / "disk", "4m") as place:
+        yield place
 
 
-def run(*command) -> bool:
-    return subprocess.run(command, capture_output=True).returncode == 0
-
-
-async def test_a_full_disk_holds_the_stream_back_and_loses_nothing(small_disk):
-    ballast = small_disk / "ballast"
+async def test_a_full_disk_holds_the_stream_back_and_loses_nothing(disk):
+    ballast = disk / "ballast"
     ballast.write_bytes(bytes(2 << 20))
-    path = small_disk / "log.sqlite"
+    path = disk / "log.sqlite"
     log = await open_log(path, high_water=4 << 20)
     table, changes, lsn = make_table(), [], 0
     with capture_logs() as events:
@@ -327,7 +319,7 @@ async def test_a_full_disk_holds_the_stream_back_and_loses_nothing(small_disk):
         await asyncio.sleep(0.2)
         assert not room.done()
         assert "full" in log.statistics().error
-        assert run("mount", "-o", "remount,size=32m", small_disk)
+        assert run("mount", "-o", "remount,size=32m", disk)
         await room
         await synced(log, lsn + 1)
     assert {"changelog_write_failed", "changelog_recovered"} <= {e["event"] for e in events}
@@ -339,22 +331,22 @@ async def test_a_full_disk_holds_the_stream_back_and_loses_nothing(small_disk):
     await log.aclose()
 
 
-async def test_a_disk_that_is_full_from_the_start_is_an_error_of_ours(small_disk):
-    (small_disk / "ballast").write_bytes(bytes(4 << 20))
+async def test_a_disk_that_is_full_from_the_start_is_an_error_of_ours(disk):
+    (disk / "ballast").write_bytes(bytes(4 << 20))
     with pytest.raises(ChangeLogError) as caught:
-        await open_log(small_disk / "log.sqlite")
+        await open_log(disk / "log.sqlite")
     assert caught.value.code == "LogUnavailable"
 
 
-async def test_a_disk_mounted_read_only_is_an_error_and_harms_nothing(small_disk):
-    path = small_disk / "log.sqlite"
+async def test_a_disk_mounted_read_only_is_an_error_and_harms_nothing(disk):
+    path = disk / "log.sqlite"
     log = await open_log(path)
     changes = fill(log, make_table(), range(1, 10))
     await log.aclose()
-    assert run("mount", "-o", "remount,ro", small_disk)
+    assert run("mount", "-o", "remount,ro", disk)
     with pytest.raises(ChangeLogError):
         await open_log(path)
-    assert run("mount", "-o", "remount,rw", small_disk)
+    assert run("mount", "-o", "remount,rw", disk)
     log = await open_log(path)
     assert values(await read(log, log.floor)) == values(changes)
     await log.aclose()

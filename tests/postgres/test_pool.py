@@ -8,10 +8,12 @@ import socket
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from realtime_hub.errors import DatabaseUnreachableError, SettingsError
 from realtime_hub.postgres.pool import open_pool
 from tests.support.postgres import Server, with_options
+from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.postgres
 
@@ -151,3 +153,21 @@ async def test_no_error_and_no_log_shows_the_password(caplog: pytest.LogCaptureF
     assert "error connecting" in caplog.text
     assert PASSWORD not in caplog.text
     assert PASSWORD not in str(raised.value)
+
+
+async def test_a_server_that_went_deaf_is_given_up(
+    postgres: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_hub.postgres.pool._Listening.silence", 0.3)
+    async with Proxy(postgres.port) as proxy:
+        through = make_conninfo(database, port=proxy.port)
+        pool = await open_pool(through, size=1, application_name="test")
+        async with pool.connection() as conn:
+            await conn.execute("select 1")
+        proxy.deafen()
+        with pytest.raises(DatabaseUnreachableError):
+            async with pool.connection() as conn:
+                await conn.execute("select 1")
+        async with pool.connection() as conn:
+            await conn.execute("select 1")
+        await pool.aclose()

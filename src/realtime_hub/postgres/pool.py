@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
@@ -34,6 +38,33 @@ _PINNED: Final = {
 # insufficient resources, operator intervention (but a cancelled statement is the caller's).
 _UNREACHABLE_CLASSES: Final = ("08", "53", "57P")
 _RETRY_SECONDS: Final = 2.0
+_SILENCE_SECONDS: Final = 5.0
+"""More than a statement may take, after which a server is given up that says nothing."""
+
+_T = TypeVar("_T")
+
+
+class _Listening(psycopg.AsyncConnection[TupleRow]):
+    """Does not wait for ever for a server that is gone without a word.
+
+    silence: seconds within which the server answers, or cancels what takes too long.
+    """
+
+    silence = STATEMENT_TIMEOUT + _SILENCE_SECONDS
+
+    async def wait(self, gen: PQGen[_T], *more: Any, **options: Any) -> _T:
+        loop = asyncio.get_running_loop()
+        watchdog = loop.call_later(self.silence, self._hang_up)
+        try:
+            return await super().wait(gen, *more, **options)
+        finally:
+            watchdog.cancel()
+
+    def _hang_up(self) -> None:
+        """End the connection beneath whoever waits, as a server does that goes away."""
+        if not self.closed:
+            with socket.socket(fileno=os.dup(self.fileno())) as line, suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
 
 class Pool:
@@ -96,6 +127,7 @@ async def open_pool(
     pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
         _conninfo(dsn, application_name, timeout, statement_timeout),
         kwargs={"autocommit": True},
+        connection_class=_Listening,
         min_size=0,
         max_size=size,
         open=False,

@@ -45,10 +45,17 @@ async def beat(dsn: str, every: float) -> None:
 
 
 async def _beat_connected(dsn: str, every: float) -> None:
-    connection = await Connection.open(dsn, connect_timeout=max(every, 5.0))
+    patience = max(every, 5.0)
+    pulse = f"SELECT pg_logical_emit_message(false, {string(PREFIX)}, '')"
+    connection = await Connection.open(dsn, connect_timeout=patience)
     try:
         while True:
-            await connection.query(f"SELECT pg_logical_emit_message(false, {string(PREFIX)}, '')")
+            async with asyncio.timeout(max(every, 5.0)):
+                await connection.query(
+                    f"SELECT pg_logical_emit_message(false, {string(PREFIX)}, '')"
+                )
             await asyncio.sleep(every)
+    except TimeoutError:
+        raise DatabaseUnreachableError("the server does not answer") from None
     finally:
         connection.close()
