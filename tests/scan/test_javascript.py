@@ -268,3 +268,12 @@ def test_other_emitters_and_brokers_are_not_channels(tmp_path: Path) -> None:
         },
     )
     assert found.channels == []
+
+
+def test_a_long_chain_takes_no_longer_than_its_length(tmp_path: Path) -> None:
+    bindings = "".join(
+        f".on('postgres_changes', {{ event: '*', schema: 'public', table: 't{n}' }}, f)"
+        for n in range(60)
+    )
+    channel = one(tmp_path, f"const c = supabase.channel('x'){bindings}.subscribe()\n", "x.js")
+    assert [b.table.text for b in channel.bindings] == [f"t{n}" for n in range(60)]

@@ -34,9 +34,10 @@ from realtime_hub.scan.syntax import (
     Record,
     Template,
 )
-from realtime_hub.scan.vocabulary import CHAINED, CONSTRUCTORS, ENUMERATIONS, OPTIONS
+from realtime_hub.scan.vocabulary import CHAINED, CONSTRUCTORS, ENUMERATIONS, MAKING, OPTIONS
 
 _DEPTH: Final = 40
+_MOST_STEPS: Final = 5_000
 _MEMOS: Final = frozenset({"useMemo", "computed", "memo", "lazy", "once"})
 _CALLBACKS: Final = frozenset({"useCallback", "useEvent", "useEffectEvent", "markRaw", "freeze"})
 _WRAPPING: Final = frozenset({"defineStore", "createSharedComposable", "createGlobalState"})
@@ -83,6 +84,7 @@ class Values:
         self._scopes: dict[str, Scopes] = {}
         self._callers = Callers(self)
         self._busy: set[tuple[str, int, int, str]] = set()
+        self._steps = 0
 
     def scopes(self, module: Module) -> Scopes:
         found = self._scopes.get(module.path)
@@ -140,7 +142,10 @@ class Values:
     def reduce(self, value: Value) -> list[Value]:
         """What it may be, each as far as it can be followed; absent values are left out."""
         key = (value.module.path, value.expr.start, value.expr.end, type(value.expr).__name__)
-        if key in self._busy or len(self._busy) > _DEPTH:
+        if not self._busy:
+            self._steps = 0
+        self._steps += 1
+        if key in self._busy or len(self._busy) > _DEPTH or self._steps > _MOST_STEPS:
             return [value]
         self._busy.add(key)
         try:
@@ -401,8 +406,12 @@ class Values:
             found = self.reduce(value.of(call.arguments[0]))
             return found if name in _CALLBACKS else [r for f in found for r in self._result(f, ())]
         if name in _WRAPPING:
-            made = [each for each in call.arguments if isinstance(each, Lambda)]
-            return [value.of(made[0])] if made else [value]
+            lambdas = [each for each in call.arguments if isinstance(each, Lambda)]
+            return [value.of(lambdas[0])] if lambdas else [value]
+        if name in CHAINED:
+            made = self._chain_start(value, call)
+            if made:
+                return made
         functions = self.functions(value)
         if functions:
             results = [
@@ -411,9 +420,18 @@ class Values:
                 for result in self._result(function, self.bindings(function, call, value))
             ]
             return results or [value]
-        if name in CHAINED and call.receiver is not None:
-            return self.reduce(value.of(call.receiver))
         return [value]
+
+    def _chain_start(self, value: Value, call: Call) -> list[Value]:
+        """The channel that a chain of calls on it begins with; empty if it is something else."""
+        start: Expr = call
+        while isinstance(start, Call) and start.method in CHAINED and start.receiver is not None:
+            start = start.receiver
+        found = [] if start is call else self.reduce(value.of(start))
+        known = [each for each in found if isinstance(each.expr, Call)]
+        made = any(each.expr.method in MAKING for each in known if isinstance(each.expr, Call))
+        given = any(not isinstance(each.expr, Call) for each in found)
+        return found if made or (given and not known) else []
 
     def _result(self, function: Value, bound: Iterable[tuple[Key, Value]]) -> list[Value]:
         if not isinstance(function.expr, Lambda):

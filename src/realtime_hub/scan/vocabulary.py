@@ -68,6 +68,9 @@ METHODS: Final = {
 CHAINED: Final = frozenset(METHODS) | {"on", "subscribe", "join", "onSystemEvents", "on_system"}
 """Methods of a channel whose value is the channel."""
 
+MAKING: Final = frozenset({"channel", "from", "from_", "stream", "set_channel"})
+"""Methods of a client whose value is a channel."""
+
 OPENING: Final = frozenset({"subscribe", "join", "listen"})
 CLOSING: Final = frozenset({"unsubscribe", "leave", "cancel", "teardown"})
 """Methods of the channel, or of a stream's subscription, that close it."""

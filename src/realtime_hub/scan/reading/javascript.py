@@ -235,8 +235,8 @@ class JavaScriptReader(JavaScriptValues):
                     case "identifier":
                         self._imported(each.text(), module, "default")
                     case "namespace_import":
-                        name = each.named_children()[-1].text()
-                        self._imported(name, module, "*")
+                        for name in each.named_children()[-1:]:
+                            self._imported(name.text(), module, "*")
                     case "named_imports":
                         self._named_imports(each, module)
 
@@ -264,7 +264,8 @@ class JavaScriptReader(JavaScriptValues):
             if child.kind() == "export_clause":
                 self._export_clause(child, module)
             elif child.kind() in {"*", "namespace_export"} and module:
-                name = "*" if child.kind() == "*" else child.named_children()[-1].text()
+                names = [] if child.kind() == "*" else child.named_children()
+                name = names[-1].text() if names else "*"
                 self.module.exports.append(Export(name, "*", module))
             elif child.kind() in {"comment", "decorator"}:
                 self._statement(child, child.kind())

@@ -137,11 +137,12 @@ class PythonReader(PythonValues):
         """`with value as name`."""
         parts = node.named_children()
         inner = parts[0].named_children() if parts else []
-        if not parts or parts[0].kind() != "as_pattern" or len(inner) < 2:
+        named = inner[1].named_children() if len(inner) > 1 else []
+        if not parts or parts[0].kind() != "as_pattern" or not named:
             self._opaque(node)
             return
         value = self._used(self._expression(inner[0]), Use.ASSIGNED, node)
-        for target, path in _targets(inner[1].named_children()[0]):
+        for target, path in _targets(named[0]):
             read = self._expression(target)
             if isinstance(read, Name):
                 self._bind(read, value, node, path, alone=True)

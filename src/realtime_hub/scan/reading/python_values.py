@@ -113,8 +113,7 @@ class PythonValues(Reader):
                 if name is not None and value is not None:
                     keywords.append((name.text(), self._expression(value)))
             case "dictionary_splat":
-                spread = self._expression(each.named_children()[0])
-                keywords.append(("**", spread))
+                keywords += [("**", self._expression(one)) for one in each.named_children()]
             case "comment":
                 pass
             case _:
@@ -170,7 +169,7 @@ class PythonValues(Reader):
                     text = str(read.value) if isinstance(read, Literal) else ""
                     fields.append((text, self._expression(value)))
             elif each.kind() == "dictionary_splat":
-                spreads.append(self._expression(each.named_children()[0]))
+                spreads += [self._expression(one) for one in each.named_children()]
             elif each.kind() == "comment":
                 pass
         record = Record(*span(node), tuple(fields), tuple(spreads))
@@ -243,7 +242,7 @@ class PythonValues(Reader):
         for each in given.named_children():
             name = each if each.kind() == "identifier" else each.field("name")
             if each.kind() == "typed_parameter":
-                name = each.named_children()[0]
+                name = next(iter(each.named_children()), None)
             if name is None or name.kind() != "identifier":
                 continue
             if function.method and position == 0 and name.text() in {"self", "cls"}:
