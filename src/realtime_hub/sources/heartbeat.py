@@ -50,10 +50,8 @@ async def _beat_connected(dsn: str, every: float) -> None:
     connection = await Connection.open(dsn, connect_timeout=patience)
     try:
         while True:
-            async with asyncio.timeout(max(every, 5.0)):
-                await connection.query(
-                    f"SELECT pg_logical_emit_message(false, {string(PREFIX)}, '')"
-                )
+            async with asyncio.timeout(patience):
+                await connection.query(pulse)
             await asyncio.sleep(every)
     except TimeoutError:
         raise DatabaseUnreachableError("the server does not answer") from None
