@@ -13,9 +13,11 @@ from realtime_hub.scan.syntax import (
     Call,
     CallSite,
     Expr,
+    Lambda,
     Literal,
     Member,
     Module,
+    Name,
     Node,
     Record,
     Template,
@@ -81,6 +83,8 @@ class Listenings:
             return None
         kind = self._values.text(Value(first, module)) or self._unknown_kind(module, call)
         if kind in KINDS and len(call.arguments) > 1:
+            if isinstance(call.arguments[1], Lambda):
+                return None  # of an emitter of events
             options = call.arguments[1]
             handler = call.arguments[2] if len(call.arguments) > 2 else None
 
@@ -263,7 +267,16 @@ class Listenings:
         if not values:
             self._values.text(options, blockers)
             return Term(f"{options.code}.{name}", False)
-        return self._term(values, blockers)
+        term = self._term(values, blockers)
+        return term if term.proven else Term(self._written(options, name) or term.text, False)
+
+    def _written(self, options: Value, name: str) -> str | None:
+        """A field as it stands in the source, but for a name, which says less than its value."""
+        for each in self._values.reduce(options):
+            found = each.expr.get(name) if isinstance(each.expr, Record) else None
+            if found is not None and not isinstance(found, Name):
+                return each.of(found).code
+        return None
 
     def term(self, value: Value, blockers: list[Blocker]) -> Term:
         return self._term([value], blockers)

@@ -1,0 +1,4 @@
+import { watchOrders } from './orders'
+
+const stop = watchOrders(console.log)
+window.addEventListener('beforeunload', stop)

@@ -1,0 +1,2 @@
+export const TABLES = { calls: 'phone_calls', notes: 'call_notes' } as const
+export const PUBLIC = 'public'
