@@ -125,7 +125,7 @@ class Shell:
             (r"postgresql://(postgres:)?\.\.\.\S*", self.database),
             (r"(SECRET|TOKEN)=\.\.\.", rf"\1={SECRET}"),
             (r"https://<project>\.supabase\.co", "http://127.0.0.1:1"),
-            (r"--watch \d+[smh]", "--watch 1s"),
+            (r"--watch \d+[smh]", "--watch 0.2s"),
         ):
             command = re.sub(pattern, value, command)
         bare = command.partition(" #")[0]

@@ -15,18 +15,20 @@ import typer
 from realtime_hub.cli.main import app
 from tests.docs.pages import DOCS, ROOT
 from tests.docs.shell import PAGES, Shell, commands
+from tests.ops.reference import STAND_INS
 from tests.support.postgres import Server
 from tests.support.tokens import SECRET
 
 TUTORIAL = DOCS / "tutorial.md"
 WITH_COMMANDS = [page for page in PAGES if any(commands(page)) and page != TUTORIAL]
 
-SCHEMA = """
+SCHEMA = f"""{STAND_INS}
 create table messages (id bigint generated always as identity primary key, body text);
 create table llamadas (id bigint generated always as identity primary key, estado text);
 grant select on messages, llamadas to anon;
 create publication supabase_realtime for table messages, llamadas;
-create extension pg_stat_statements
+insert into realtime.subscription (entity, claims)
+  values ('messages', '{{"sub": "ana", "role": "authenticated"}}')
 """
 SOURCE = """
 export const listen = (client) => client.channel('messages')
@@ -36,6 +38,7 @@ export const listen = (client) => client.channel('messages')
 NEEDS_A_GATEWAY = {DOCS / "resume.md"}
 """Pages that speak of a gateway that runs already: `$URL`, with a `$TOKEN`."""
 LEAVES = {
+    DOCS / "how-to" / "cut-costs.md": {"before.json", "audit.sarif", "slim", "report.html"},
     DOCS / "beside-supabase.md": {"before.json", "report.html"},
     DOCS / "how-to" / "scan.md": {"subscriptions.md"},
 }
@@ -53,6 +56,7 @@ def name_of(page: Path) -> str:
 def shell(postgres: Server, database: str, tmp_path: Path) -> Iterator[Shell]:
     """Where the tutorial has been gone through, in a project with some source code."""
     postgres.execute(database, SCHEMA)
+    (tmp_path / "supabase" / "migrations").mkdir(parents=True)
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "listen.ts").write_text(SOURCE)
     settings = {

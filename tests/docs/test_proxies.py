@@ -9,13 +9,17 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import psycopg
 import pytest
+import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from realtime_hub.gateway import sse
+from realtime_hub.gateway.http import API_PREFIXES, SOCKET_PATHS
 from tests.support.client import RealtimeClient
 from tests.support.gateway import PUBLICATION, free_port
 from tests.support.inprocess import serving
@@ -116,3 +120,16 @@ async def test_one_address_serves_realtime_and_the_project(database: str, comman
                         "path": "/rest/v1/llamada?select=id",
                         "host": "PROJECT.supabase.co",
                     }
+
+
+@pytest.mark.parametrize("path", [*SOCKET_PATHS[:1], sse.PATH, f"{API_PREFIXES[0]}/broadcast"])
+def test_kong_passes_the_gateway_s_own_paths_on(path: str) -> None:
+    """By the rule of `strip_path`: what matched is cut off, the rest put behind the URL."""
+    found = re.search(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert found is not None
+    (service,) = yaml.safe_load(found[1])
+    (route,) = service["routes"]
+    (prefix,) = route["paths"]
+    assert route["strip_path"]
+    assert path.startswith(prefix)
+    assert urlsplit(service["url"]).path + path.removeprefix(prefix) == path
