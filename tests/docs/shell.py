@@ -44,7 +44,7 @@ LASTING = {
 """What goes on until it is ended, and by which words it is known to be ready."""
 PORT = re.compile(r"((?:127\.0\.0\.1|localhost):|--port )(\d{4})\b")
 
-FINDINGS = re.compile(r"^realtime-hub (audit|scan|slim plan)\b")
+FINDINGS = re.compile(r"^realtime-hub (audit|scan|migrate|slim plan)\b")
 """What ends with 1 where there is something to say."""
 
 STAND_INS = {

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realtime_hub import __version__
-from realtime_hub.cli import audit, database, demo, explain, report, scan, slim, slots, tail, top
+from realtime_hub.cli import (
+    audit,
+    database,
+    demo,
+    explain,
+    migrate,
+    report,
+    scan,
+    slim,
+    slots,
+    tail,
+    top,
+)
 from realtime_hub.cli.configured import defaults
 from realtime_hub.cli.running import run
 from realtime_hub.errors import RealtimeHubError, SettingsError, SourceError
@@ -161,6 +173,7 @@ database.register(app)
 explain.register(app)
 audit.register(app)
 scan.register(app)
+migrate.register(app)
 slim.register(app)
 report.register(app)
 slots.register(app)

@@ -1,0 +1,117 @@
+"""Migrates a folder: scans it, rewrites file by file, and says what was left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from realtime_hub.migrate.hubs import Hub
+from realtime_hub.migrate.model import Change, Left, LeftError, Migration, Moved
+from realtime_hub.migrate.rewriting import rewritten
+from realtime_hub.scan import Channel, Scan, Style
+from realtime_hub.scan.languages import DART, PYTHON, language_of
+from realtime_hub.scan.model import CHANGES
+
+_BOM = "\ufeff"
+
+
+@dataclass(slots=True)
+class _Result:
+    changes: list[Change] = field(default_factory=list)
+    moved: list[Moved] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+
+
+def migrate_folder(root: Path, found: Scan, hubs: Sequence[Hub]) -> Migration:
+    """See `realtime_hub.migrate.migrate`; root: what the scan's paths are relative to."""
+    by_file: dict[str, list[Channel]] = {}
+    for channel in found.channels:
+        if _counts(channel):
+            by_file.setdefault(channel.file, []).append(channel)
+    clients = _Clients(root, hubs, by_file)
+    result = _Result()
+    for path, channels in by_file.items():
+        _file(root, path, channels, found, clients, result)
+    result.left.sort(key=lambda each: (each.file, each.line))
+    return Migration(found.files, result.changes, result.moved, result.left)
+
+
+def _counts(channel: Channel) -> bool:
+    changes = any(binding.kind == CHANGES for binding in channel.bindings)
+    return changes and not channel.commented
+
+
+def _file(
+    root: Path,
+    path: str,
+    channels: list[Channel],
+    found: Scan,
+    clients: _Clients,
+    result: _Result,
+) -> None:
+    reason = ""
+    language = language_of(path)
+    if path in found.unparsed:
+        reason = "its file does not parse"
+    elif language in {DART, PYTHON}:
+        reason = f"{language} is not rewritten"
+    text = "" if reason else _read(root / path)
+    if text is None:
+        reason = "its file is not UTF-8"
+    if reason or text is None:
+        result.left += [Left(path, each.line, reason) for each in channels]
+        return
+    mark = _BOM if text.startswith(_BOM) else ""
+    try:
+        done = rewritten(path, text.removeprefix(_BOM), channels, clients.hub_of)
+    except RecursionError:
+        result.left += [Left(path, each.line, "its file is nested too deeply") for each in channels]
+        return
+    if done.moved:
+        result.changes.append(Change(path, text, mark + done.text))
+    result.moved += done.moved
+    result.left += done.left
+
+
+def _read(place: Path) -> str | None:
+    """None: it can't be read as it was when it was scanned."""
+    try:
+        return place.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+class _Clients:
+    """Which hub stands for which client."""
+
+    def __init__(self, root: Path, hubs: Sequence[Hub], by_file: dict[str, list[Channel]]) -> None:
+        self._named = {hub.client: hub for hub in hubs if hub.client}
+        self._default = next((hub for hub in hubs if not hub.client), None)
+        used = set()
+        for path, channels in by_file.items():
+            text = _read(root / path)
+            for each in channels:
+                if text is not None and each.style is Style.CHANNEL and not each.shared:
+                    bare = text.removeprefix(_BOM)
+                    used.add(_key(bare[each.client.start : each.client.end]))
+        self._unnamed = sorted(used - self._named.keys())
+
+    def hub_of(self, client: str) -> Hub:
+        key = _key(client)
+        if key in self._named:
+            return self._named[key]
+        if self._default is None:
+            raise LeftError(f"no hub is named for the client {key}")
+        if len(self._unnamed) > 1:
+            names = ", ".join(self._unnamed)
+            raise LeftError(
+                f"there are several clients ({names}): say which hub is {key}'s, "
+                f"with --hub-import {key}=MODULE"
+            )
+        return self._default
+
+
+def _key(client: str) -> str:
+    """The name that a client goes by: `supabase` of `this.supabase!`."""
+    return client.strip().rstrip("!?").rpartition(".")[2]
