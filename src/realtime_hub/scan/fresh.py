@@ -9,9 +9,9 @@ from realtime_hub.scan.syntax import Call, Lambda, Template
 from realtime_hub.scan.values import Value, Values
 
 _MAKERS: Final = re.compile(
-    r"(?:Date\.now|Math\.random|performance\.now|uuid\w*|v[147]|randomUUID|nanoid|useId|cuid\w*"
+    r"\b(?:Date\.now|Math\.random|performance\.now|uuid\w*|v[147]|randomUUID|nanoid|useId|cuid\w*"
     r"|ulid|getTime|random\w*|token_hex|uniqueId|time|time_ns|hex|monotonic|createId"
-    r"|DateTime\.now|getRandomValues|randomBytes|microsecondsSinceEpoch)$"
+    r"|DateTime\.now|getRandomValues|randomBytes|nextInt|utcnow|UniqueKey)$"
 )
 _DATES: Final = frozenset({"Date", "DateTime", "Uuid"})
 _DEPTH: Final = 8

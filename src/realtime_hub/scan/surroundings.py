@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -9,6 +10,7 @@ from realtime_hub.scan.project import Project
 from realtime_hub.scan.syntax import Assignment, Function, Lambda, Module, Name, walk
 from realtime_hub.scan.vocabulary import words
 
+_HOOK: Final = re.compile(r"use[A-Z]")
 _COMPONENTS: Final = frozenset({".vue", ".svelte"})
 _LIFECYCLE: Final = words(
     "constructor setup created mounted beforeMount beforeCreate activated render data "
@@ -57,8 +59,12 @@ def _holds_function(each: Assignment, offset: int) -> bool:
 
 
 def in_render(module: Module, function: int) -> bool:
-    """It runs each time that a component is drawn."""
-    return function > 0 and module.functions[function].renders
+    """It runs each time that a component is drawn: the component's own function, or a hook's."""
+    if function == 0:
+        return False
+    own = module.functions[function]
+    react = any(each.module == "react" for each in module.imports.values())
+    return own.renders or (react and _HOOK.match(own.name) is not None)
 
 
 class Reach:
@@ -83,7 +89,9 @@ class Reach:
 
     def _is_called(self, module: Module, function: Function) -> bool:
         name = function.name
-        if function.declared_at < 0 or name in _LIFECYCLE or name.startswith(("__", "#")):
+        if function.declared_at < 0 or name in _LIFECYCLE or name.startswith("__"):
+            return True
+        if _decorated(module, function):
             return True
         if any(self._counts(module, function, at) for at in module.references.get(name, ())):
             return True
@@ -112,11 +120,27 @@ class Reach:
         )
 
     def _method_called(self, module: Module, function: Function) -> bool:
-        if function.class_name == "{}":
-            return True
+        holder = module.functions[function.parent]
+        inherits = holder.is_class and _inherits(module, holder)
+        if function.class_name == "{}" or inherits:
+            return True  # whoever is given the object, or the class's base, may call it
         if self._project.imported_by(module):
             return self._project.mentioned(function.name, module.path)
         return bool(module.exports)
+
+
+def _decorated(module: Module, function: Function) -> bool:
+    """A decorator may have handed it to a framework."""
+    before = module.source[max(0, function.start - 400) : function.start].rstrip()
+    return before.rpartition("\n")[2].lstrip().startswith("@")
+
+
+def _inherits(module: Module, holder: Function) -> bool:
+    head = module.source[holder.start : max(holder.body[0], holder.start + 1)]
+    if module.language == "dart":
+        head = module.source[holder.start : holder.start + 200].partition("{")[0]
+    words = ("extends", "implements", "with ") if module.language != "python" else ("(",)
+    return any(word in head for word in words)
 
 
 def innermost(module: Module, offset: int) -> int:
