@@ -19,8 +19,8 @@ check: $(VENV)/.dev ## what CI runs beside the tests
 	$(RUN)/lint-imports
 	$(RUN)/codespell
 
-faults: $(VENV)/.dev ## run the slow and the fault tests
-	$(RUN)/python -m pytest -m "slow or faults"
+faults: $(VENV)/.dev ## run the slow and the fault tests, for at most 45 minutes
+	timeout 45m $(RUN)/python -m pytest -n 2 --dist loadfile -m "slow or faults"
 
 bench: $(VENV)/.dev ## measure; figures are ratios, see bench/README.md (takes about fifteen minutes)
 	$(RUN)/python -m bench.drain

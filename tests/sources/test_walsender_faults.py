@@ -6,13 +6,15 @@ import asyncio
 import gc
 import resource
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from realtime_hub.errors import NotFitError, SlotLostError
 from realtime_hub.hub.ports import SourceState
-from realtime_hub.sources.walsender import WalsenderSource
+from realtime_hub.sources import slots, walsender
+from realtime_hub.sources.walsender import StreamOrigin, WalsenderSource
 from tests.support.describing import RelationDescriber
 from tests.support.postgres import Server
 from tests.support.proxy import Proxy
@@ -140,3 +142,20 @@ async def test_memory_stays_flat_through_a_transaction_of_a_million_rows(databas
     assert source.statistics().reconnects == 0
     # The rows alone are 100 MB; a batch of 500 is less than a megabyte.
     assert grown < 20 * 1024
+
+
+async def test_a_slot_dropped_between_the_check_and_the_start_is_lost(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = PublishedDatabase(database)
+    async with Reading(db.source()):
+        pass
+
+    async def prepare(*arguments: Any, **options: Any) -> StreamOrigin:
+        origin = await slots.prepare(*arguments, **options)
+        db.run(f"select pg_drop_replication_slot('{db.slot}')")
+        return origin
+
+    monkeypatch.setattr(walsender, "prepare", prepare)
+    assert isinstance(await failure(db.source()), SlotLostError)
+    db.conn.close()
