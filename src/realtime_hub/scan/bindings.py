@@ -92,9 +92,17 @@ class Listenings:
                 return self._options(Value(options, module, env), kind, blockers)
 
             return _listening(module, site, kind, fields, options, handler)
-        if kind in EVENTS:
+        if kind in EVENTS or (kind is None and self._is_first_version(module, call)):
             return self._first_version(module, site, call)
         return None
+
+    def _is_first_version(self, module: Module, call: Call) -> bool:
+        """`from(table).on(event, handler)`, whose event only running code knows."""
+        receiver = call.receiver
+        if receiver is None or len(call.arguments) != 2:
+            return False
+        starts = self._values.reduce(Value(receiver, module))
+        return any(isinstance(each.expr, Call) and each.expr.method == "from" for each in starts)
 
     def _unknown_kind(self, module: Module, call: Call) -> str | None:
         """`on(type, { table, ... }, handler)`: only changes have tables."""
@@ -271,10 +279,14 @@ class Listenings:
         return term if term.proven else Term(self._written(options, name) or term.text, False)
 
     def _written(self, options: Value, name: str) -> str | None:
-        """A field as it stands in the source, but for a name, which says less than its value."""
+        """A field as it stands in the source, but for a name of a template, which says more."""
         for each in self._values.reduce(options):
             found = each.expr.get(name) if isinstance(each.expr, Record) else None
-            if found is not None and not isinstance(found, Name):
+            if found is None:
+                continue
+            values = self._values.reduce(each.of(found))
+            template = len(values) == 1 and isinstance(values[0].expr, Template)
+            if not (isinstance(found, Name) and template):
                 return each.of(found).code
         return None
 

@@ -4,13 +4,14 @@ project has written for itself."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from realtime_hub.scan.bindings import Listening, Listenings
 from realtime_hub.scan.channels import Draft
-from realtime_hub.scan.model import ANY, CHANGES, Term
+from realtime_hub.scan.model import ANY, CHANGES, Closing, Term
 from realtime_hub.scan.scopes import Given
+from realtime_hub.scan.surroundings import innermost
 from realtime_hub.scan.syntax import Array, Call, CallSite, Expr, Import, Module, Name
 from realtime_hub.scan.values import Blocker, Env, Value, Values
 
@@ -18,6 +19,10 @@ PACKAGE: Final = re.compile(r"realtime[-_]hub\b")
 MAKERS: Final = frozenset({"createHub", "getHub", "RealtimeHub", "SyncRealtimeHub", "connect"})
 
 _KEPT: Final = re.compile(r"\b(?:new\s+)?(?:Weak)?(?:Map|Set)\b|\bdefaultdict\b|\bdict\b|\{\}|\[\]")
+_LEAVING: Final = re.compile(
+    r"\.delete\(|splice\(|\bdelete\s|\.pop\(|\.discard\(|\.remove\(|--|-=|\.filter\("
+)
+_CLOSED: Final = re.compile(r"remove_?channel|unsubscribe", re.IGNORECASE)
 _NONE_LEFT: Final = re.compile(
     r"(?:size|length|count\w*|refs?\w*|listeners?\w*|subscribers?\w*|consumers?|isEmpty)\)?\s*"
     r"(?:===?|<=?)\s*[01]\b|--\s*[\w.]+|[\w.\])]\s*--|-=\s*1|\.isEmpty\b|\bif\s+not\s+[\w.]+",
@@ -94,18 +99,23 @@ class Hubs:
         )
 
 
-def is_shared(values: Values, draft: Draft) -> bool:
+def is_shared(values: Values, draft: Draft, closings: Iterable[Closing]) -> bool:
     """The project's own hub: the table is given, listeners are kept in a collection, and the
     channel is closed when none is left."""
     if not any(_table_is_given(values, attached.listening) for attached in draft.attached):
         return False
-    around = list(draft.module.enclosing(draft.function))
-    if not around:
-        return False
-    text = draft.module.source[around[-1].start : around[-1].end]
-    if not around[-1].is_class and around[-1].name:
-        text = draft.module.source  # its collections are the file's own
-    return bool(_KEPT.search(text) and _NONE_LEFT.search(text)) and "emove" in text
+    module = draft.module
+    places = [draft.node.start]
+    places += [each.call.start for each in closings if each.file == module.path]
+    text = "\n".join(dict.fromkeys(_outermost(module, place) for place in places))
+    kept = _KEPT.search(module.source) is not None
+    return kept and all(each.search(text) for each in (_LEAVING, _NONE_LEFT, _CLOSED))
+
+
+def _outermost(module: Module, offset: int) -> str:
+    """The text of the class or function that holds an offset, and is itself in none."""
+    around = list(module.enclosing(innermost(module, offset)))
+    return module.source[around[-1].start : around[-1].end] if around else ""
 
 
 def _table_is_given(values: Values, listening: Listening) -> bool:

@@ -181,7 +181,7 @@ class Scanner:
             reachable=self._reach.reached(module, draft.function, node.start),
             in_render=opened_here and in_render(module, draft.function),
             bindings=self._bindings(draft),
-            shared=is_shared(self.values, draft),
+            shared=is_shared(self.values, draft, closings),
             variable=_variable(module, chain),
             call=Span(node.start, node.end),
             client=Span(node.start, node.start)

@@ -72,6 +72,9 @@ class JavaScriptValues(Reader):
                 return self._operation(node)
             case "assignment_expression" | "augmented_assignment_expression":
                 return self._assignment(node)
+            case "sequence_expression":
+                values = [self._expression(child) for child in node.named_children()]
+                return values[-1] if values else Opaque(*span(node))
             case "await_expression":
                 return self._awaited(node)
             case "unary_expression" if node.text().startswith("void"):
