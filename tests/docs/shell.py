@@ -1,7 +1,7 @@
 """A shell in which the commands of the documentation are run, as a reader of one page does it.
 
-What a command leaves in the environment stays; one that goes on, like a gateway, is left running
-until the page's end. Placeholders are filled in, and all that is run has none left.
+What a command leaves in the environment stays, and where it goes; one that goes on, like a gateway,
+is left running until the page's end. Placeholders are filled in, and all that is run has none left.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ ELSEWHERE = {
 
 LASTING = {
     "realtime-hub serve": '"event": "streaming"',
+    "realtime-hub demo": "Ctrl-C ends everything",
     "curl -N": "event: ready|: listening",
     "uvicorn": "running on",
 }
@@ -79,6 +80,7 @@ class Shell:
 
     def __post_init__(self) -> None:
         self.ports = defaultdict[str, int](free_port)
+        self._folder = self.home
         self._lasting: list[tuple[subprocess.Popen[bytes], Path]] = []
         tools = self.home / ".tools"
         tools.mkdir()
@@ -136,7 +138,7 @@ class Shell:
         after = self.home / ".environment"
         done = subprocess.run(
             ["bash", "-euac", f"{command}\nenv -0 > {after}"],
-            cwd=self.home,
+            cwd=self._folder,
             env=self.environment,
             timeout=PATIENCE,
             capture_output=True,
@@ -147,6 +149,7 @@ class Shell:
         if not findings:
             pairs = [each.partition("=") for each in after.read_text().split("\0") if each]
             self.environment = {name: value for name, _, value in pairs}
+            self._folder = Path(self.environment["PWD"])
         return done.stdout
 
     def start(self, command: str) -> str:

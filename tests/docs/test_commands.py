@@ -19,8 +19,10 @@ from tests.ops.reference import STAND_INS
 from tests.support.postgres import Server
 from tests.support.tokens import SECRET
 
-TUTORIAL = DOCS / "tutorial.md"
-WITH_COMMANDS = [page for page in PAGES if any(commands(page)) and page != TUTORIAL]
+ALONE = {DOCS / "tutorial.md", DOCS / "rehearsal.md"}
+"""Pages with a test of their own."""
+
+WITH_COMMANDS = [page for page in PAGES if any(commands(page)) and page not in ALONE]
 
 SCHEMA = f"""{STAND_INS}
 create table messages (id bigint generated always as identity primary key, body text);
