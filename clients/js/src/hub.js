@@ -70,12 +70,50 @@ export class RealtimeHub {
    * unsubscribe anybody. What it raises goes to `onError`.
    *
    * @template {import('./types.js').Row} [T=import('./types.js').Row]
+   * @overload
+   * @param {string} table
+   * @param {'INSERT'} events
+   * @param {import('./types.js').InsertHandler<T>} callback
+   * @param {SubscribeOptions} [options]
+   * @returns {import('./types.js').Unsubscribe}
+   * @throws {HubError} InvalidTable, InvalidEvents, InvalidCallback, InvalidFilter
+   */
+  /**
+   * @template {import('./types.js').Row} [T=import('./types.js').Row]
+   * @overload
+   * @param {string} table
+   * @param {'UPDATE'} events
+   * @param {import('./types.js').UpdateHandler<T>} callback
+   * @param {SubscribeOptions} [options]
+   * @returns {import('./types.js').Unsubscribe}
+   * @throws {HubError} InvalidTable, InvalidEvents, InvalidCallback, InvalidFilter
+   */
+  /**
+   * @template {import('./types.js').Row} [T=import('./types.js').Row]
+   * @overload
+   * @param {string} table
+   * @param {'DELETE'} events
+   * @param {import('./types.js').DeleteHandler<T>} callback
+   * @param {SubscribeOptions} [options]
+   * @returns {import('./types.js').Unsubscribe}
+   * @throws {HubError} InvalidTable, InvalidEvents, InvalidCallback, InvalidFilter
+   */
+  /**
+   * @template {import('./types.js').Row} [T=import('./types.js').Row]
+   * @overload
    * @param {string} table
    * @param {Events} events
    * @param {import('./types.js').Handler<T>} callback
    * @param {SubscribeOptions} [options]
    * @returns {import('./types.js').Unsubscribe}
    * @throws {HubError} InvalidTable, InvalidEvents, InvalidCallback, InvalidFilter
+   */
+  /**
+   * @param {string} table
+   * @param {Events} events
+   * @param {(change: any) => unknown} callback
+   * @param {SubscribeOptions} [options]
+   * @returns {import('./types.js').Unsubscribe}
    */
   subscribe(table, events, callback, options = {}) {
     const schema = options.schema ?? 'public'

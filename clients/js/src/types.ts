@@ -2,6 +2,9 @@
 import type {
   RealtimeChannel,
   RealtimePostgresChangesPayload,
+  RealtimePostgresDeletePayload,
+  RealtimePostgresInsertPayload,
+  RealtimePostgresUpdatePayload,
   SupabaseClient,
 } from '@supabase/supabase-js'
 
@@ -30,6 +33,17 @@ export type EventName = 'INSERT' | 'UPDATE' | 'DELETE'
 export type Events = EventName | '*' | readonly (EventName | '*')[]
 
 export type Handler<T extends Row = Row> = (change: Change<T>) => unknown
+
+/** Of a single event, as supabase-js types it: `new` of a DELETE is empty, say. */
+export type InsertHandler<T extends Row = Row> = (
+  change: RealtimePostgresInsertPayload<T>,
+) => unknown
+export type UpdateHandler<T extends Row = Row> = (
+  change: RealtimePostgresUpdatePayload<T>,
+) => unknown
+export type DeleteHandler<T extends Row = Row> = (
+  change: RealtimePostgresDeletePayload<T>,
+) => unknown
 
 export type Unsubscribe = () => void
 

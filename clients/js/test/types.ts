@@ -1,5 +1,9 @@
 // Not run: `npm run check` holds what users may rely on.
-import { createClient } from '@supabase/supabase-js'
+import {
+  createClient,
+  type RealtimePostgresDeletePayload,
+  type RealtimePostgresInsertPayload,
+} from '@supabase/supabase-js'
 import { createHub, getHub, type Change, type HubStats, type StatusChange } from '../types/index.js'
 import { useRealtime } from '../types/react.js'
 
@@ -21,6 +25,14 @@ const unsubscribe: () => void = hub.subscribe<Call>(
   { schema: 'public', filter: 'call_id=eq.42', poll: { fetch: async () => {}, every: 30_000 } }
 )
 unsubscribe()
+
+hub.subscribe('llamadas_ventas', 'INSERT', (change) => change.new.call_id)
+hub.subscribe<Call>('llamadas_ventas', 'UPDATE', ({ new: { estado } }) => estado satisfies string)
+hub.subscribe('llamadas_ventas', 'DELETE', (change: RealtimePostgresDeletePayload<Call>) => {
+  change.old.call_id satisfies number | undefined
+})
+// @ts-expect-error a handler of INSERTs can't take whatever comes
+hub.subscribe('llamadas_ventas', '*', (change: RealtimePostgresInsertPayload<Call>) => change.new)
 
 // @ts-expect-error there is no such event
 hub.subscribe('llamadas_ventas', 'TRUNCATE', () => {})

@@ -36,6 +36,40 @@ export class RealtimeHub {
      * unsubscribe anybody. What it raises goes to `onError`.
      *
      * @template {import('./types.js').Row} [T=import('./types.js').Row]
+     * @overload
+     * @param {string} table
+     * @param {'INSERT'} events
+     * @param {import('./types.js').InsertHandler<T>} callback
+     * @param {SubscribeOptions} [options]
+     * @returns {import('./types.js').Unsubscribe}
+     * @throws {HubError} InvalidTable, InvalidEvents, InvalidCallback, InvalidFilter
+     */
+    subscribe<T extends import("./types.js").Row = import("./types.js").Row>(table: string, events: "INSERT", callback: import("./types.js").InsertHandler<T>, options?: import("./types.js").SubscribeOptions | undefined): import("./types.js").Unsubscribe;
+    /**
+     * @template {import('./types.js').Row} [T=import('./types.js').Row]
+     * @overload
+     * @param {string} table
+     * @param {'UPDATE'} events
+     * @param {import('./types.js').UpdateHandler<T>} callback
+     * @param {SubscribeOptions} [options]
+     * @returns {import('./types.js').Unsubscribe}
+     * @throws {HubError} InvalidTable, InvalidEvents, InvalidCallback, InvalidFilter
+     */
+    subscribe<T extends import("./types.js").Row = import("./types.js").Row>(table: string, events: "UPDATE", callback: import("./types.js").UpdateHandler<T>, options?: import("./types.js").SubscribeOptions | undefined): import("./types.js").Unsubscribe;
+    /**
+     * @template {import('./types.js').Row} [T=import('./types.js').Row]
+     * @overload
+     * @param {string} table
+     * @param {'DELETE'} events
+     * @param {import('./types.js').DeleteHandler<T>} callback
+     * @param {SubscribeOptions} [options]
+     * @returns {import('./types.js').Unsubscribe}
+     * @throws {HubError} InvalidTable, InvalidEvents, InvalidCallback, InvalidFilter
+     */
+    subscribe<T extends import("./types.js").Row = import("./types.js").Row>(table: string, events: "DELETE", callback: import("./types.js").DeleteHandler<T>, options?: import("./types.js").SubscribeOptions | undefined): import("./types.js").Unsubscribe;
+    /**
+     * @template {import('./types.js').Row} [T=import('./types.js').Row]
+     * @overload
      * @param {string} table
      * @param {Events} events
      * @param {import('./types.js').Handler<T>} callback
@@ -43,7 +77,7 @@ export class RealtimeHub {
      * @returns {import('./types.js').Unsubscribe}
      * @throws {HubError} InvalidTable, InvalidEvents, InvalidCallback, InvalidFilter
      */
-    subscribe<T extends import("./types.js").Row = import("./types.js").Row>(table: string, events: Events, callback: import("./types.js").Handler<T>, options?: SubscribeOptions): import("./types.js").Unsubscribe;
+    subscribe<T extends import("./types.js").Row = import("./types.js").Row>(table: string, events: Events, callback: import("./types.js").Handler<T>, options?: import("./types.js").SubscribeOptions | undefined): import("./types.js").Unsubscribe;
     /**
      * Do changes of this table flow now?
      *

@@ -1,4 +1,4 @@
-import type { RealtimeChannel, RealtimePostgresChangesPayload, SupabaseClient } from '@supabase/supabase-js';
+import type { RealtimeChannel, RealtimePostgresChangesPayload, RealtimePostgresDeletePayload, RealtimePostgresInsertPayload, RealtimePostgresUpdatePayload, SupabaseClient } from '@supabase/supabase-js';
 /** What a client needs to have: a SupabaseClient, or anything with its channels. */
 export type Client = Pick<SupabaseClient, 'channel' | 'removeChannel' | 'realtime'> & {
     auth?: AuthClient;
@@ -23,6 +23,10 @@ export type EventName = 'INSERT' | 'UPDATE' | 'DELETE';
 /** One event, several, or `*` for all. */
 export type Events = EventName | '*' | readonly (EventName | '*')[];
 export type Handler<T extends Row = Row> = (change: Change<T>) => unknown;
+/** Of a single event, as supabase-js types it: `new` of a DELETE is empty, say. */
+export type InsertHandler<T extends Row = Row> = (change: RealtimePostgresInsertPayload<T>) => unknown;
+export type UpdateHandler<T extends Row = Row> = (change: RealtimePostgresUpdatePayload<T>) => unknown;
+export type DeleteHandler<T extends Row = Row> = (change: RealtimePostgresDeletePayload<T>) => unknown;
 export type Unsubscribe = () => void;
 /** What was, or may have been, missed; time to read the state again. */
 export interface Gap {

@@ -290,8 +290,8 @@ def closing_edit(tree: Tree, closing: Closing, held: SgNode, text: str, several:
     Raises:
         LeftError: what the closing call gives is used.
     """
-    call = tree.at(closing.call)
-    if call is None or call.kind() != "call_expression":
+    call = tree.call_at(closing.call)
+    if call is None:
         raise LeftError(f"its closing can't be read (line {closing.line})")
     function = call.field("function")
     optional = function is not None and "?." in function.text()[len(held.text()) :][:3]

@@ -111,7 +111,7 @@ class _File:
 
     def _part(self, channel: Channel) -> _Part:
         _judge(channel)
-        chain = self._tree.at(channel.chain)
+        chain = self._tree.call_at(channel.chain)
         if chain is None:
             raise LeftError("it can't be read")
         _, chained = links(chain)

@@ -61,11 +61,12 @@ class Tree:
                 found.add(name.lstrip("#"))
         return found
 
-    def at(self, span: Span) -> SgNode | None:
-        """The outermost node with exactly this extent."""
+    def call_at(self, span: Span) -> SgNode | None:
+        """The call with exactly this extent; a statement without `;` has the same."""
         node = self.root
         while True:
-            if (start(node), end(node)) == (span.start, span.end) and node.kind() != "program":
+            extent = start(node), end(node)
+            if node.kind() == "call_expression" and extent == (span.start, span.end):
                 return node
             inner = [
                 child

@@ -6,6 +6,10 @@ export class Orders {
 
   constructor(private readonly supabase: SupabaseClient, private reload: () => void) {}
 
+  load() {
+    return this.supabase.from('orders').select();
+  }
+
   start(): void {
     this.unsubscribes = [
       hub.subscribe('orders', '*', () => this.reload(), { schema: 'shop' }),

@@ -5,6 +5,10 @@ export class Orders {
 
   constructor(private readonly supabase: SupabaseClient, private reload: () => void) {}
 
+  load() {
+    return this.supabase.from('orders').select();
+  }
+
   start(): void {
     this.channel = this.supabase.channel('orders')
       .on('postgres_changes', { event: '*', schema: 'shop', table: 'orders' }, () => this.reload())

@@ -10,8 +10,8 @@ export function watch(id: string, show: (row: unknown) => void, warn: () => void
     .subscribe();
 
   const sub = supabase.channel('alerts');
-  sub.on('postgres_changes', { event: 'INSERT', table: 'alerts' }, warn);
-  sub.on('postgres_changes', { event: 'DELETE', table: 'alerts' }, warn);
+  sub.on('postgres_changes', { event: 'INSERT', schema: 'public', table: 'alerts' }, warn);
+  sub.on('postgres_changes', { event: 'DELETE', schema: 'public', table: 'alerts' }, warn);
   sub.subscribe();
 
   return () => {
