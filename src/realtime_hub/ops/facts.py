@@ -12,7 +12,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from realtime_hub.errors import DatabaseUnreachableError, SettingsError
+from realtime_hub.errors import SettingsError
+from realtime_hub.ops.connection import translated
 
 ROLES: Final = ("anon", "authenticated", "service_role")
 _SETTINGS: Final = (
@@ -75,6 +76,7 @@ async def gather(dsn: str, publication: str, slot: str) -> DatabaseFacts:
 
     Raises:
         DatabaseUnreachableError: it does not answer, or refuses us.
+        SourceError: it answers in a way that is not understood, being very old for instance.
         SettingsError: libpq does not understand the DSN.
     """
     try:
@@ -90,9 +92,8 @@ async def gather(dsn: str, publication: str, slot: str) -> DatabaseFacts:
             await conn.execute("set search_path = ''")
             facts = await _gather(conn, port, publication, slot)
             return replace(facts, host=host, hosted=_is_supabase(host))
-    except (psycopg.OperationalError, socket.gaierror) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise DatabaseUnreachableError(reason or "PostgreSQL does not answer") from None
+    except (psycopg.Error, socket.gaierror) as error:
+        raise translated(error) from None
 
 
 async def _gather(
