@@ -83,13 +83,13 @@ def blocks(draw: st.DrawFn, number: int) -> tuple[str, list[str]]:
     gap = f"\n{pad}" if many_lines else ""
     comment = draw(st.sampled_from(["", f"{gap}// between" if gap else "", " /* between */"]))
     name = draw(st.sampled_from(["channel", "callsChannel", "sub", "unsubscribe", "hub", "x"]))
-    ons = "".join(f"{gap}.on({text})" for text, _ in given)
+    bound = "".join(f"{gap}.on({text})" for text, _ in given)
     made = f"supabase{gap}.channel('c' + {number})"
-    chain = f"{made}{comment}{ons}{gap}.subscribe()"
+    chain = f"{made}{comment}{bound}{gap}.subscribe()"
     close = draw(
         st.sampled_from(["supabase.removeChannel({})", "{}.unsubscribe()", "{}?.unsubscribe()"])
     )
-    lines = _lines(held, name, made, chain, ons, given, close)
+    lines = _lines(held, name, made, chain, bound, given, close)
     body = "".join(f"{unit}{line}{eol}\n" for line in lines)
     tail = draw(st.sampled_from(["", " // end", "  "]))
     return f"function use{number}(id, show) {{{tail}\n{body}}}\n", [h for _, h in given]
@@ -100,7 +100,7 @@ def _lines(
     name: str,
     made: str,
     chain: str,
-    ons: str,
+    bound: str,
     given: list[tuple[str, str]],
     close: str,
 ) -> list[str]:
@@ -125,7 +125,7 @@ def _lines(
             said = chain.removesuffix("()") + "((status) => show(status))"
             return [f"const {name} = {said}", ending]
         case "presence":
-            seen = chain.replace(ons, ons + ".on('presence', { event: 'sync' }, show)", 1)
+            seen = chain.replace(bound, bound + ".on('presence', { event: 'sync' }, show)", 1)
             return [f"const {name} = {seen}", ending]
         case "returned":
             return [f"return {chain}"]
