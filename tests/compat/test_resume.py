@@ -8,6 +8,7 @@ import pytest
 
 from tests.compat.conftest import Starter
 from tests.compat.driver import Driver, on
+from tests.support.places import acknowledged, wal_end
 from tests.support.stand import Stand
 from tests.support.tokens import make_token
 
@@ -15,8 +16,6 @@ pytestmark = [pytest.mark.postgres, pytest.mark.node]
 
 ANON = make_token("anon")
 PARAMS = {"resume": "7d0b1c52-compat"}
-ACKNOWLEDGED = 2.0
-"""Seconds after which a client's pong has come, and was saved."""
 
 
 def ids(client: Driver) -> list[int]:
@@ -33,10 +32,11 @@ async def test_a_client_with_a_resume_name_misses_and_repeats_nothing(
 ) -> None:
     await client.connect(own_stand.url, ANON, params=PARAMS)
     await client.subscribe("room", on())
+    before = wal_end(own_stand.dsn)
     insert(own_stand, 1, 20)
     await client.wait_changes("room", 20)
     if ending == "kill":
-        await asyncio.sleep(ACKNOWLEDGED)
+        await acknowledged(own_stand.gateway, before)
     await asyncio.to_thread(getattr(own_stand.gateway, ending))
     insert(own_stand, 21, 40)
     own_stand.gateway.start()
@@ -50,9 +50,10 @@ async def test_only_the_last_second_may_come_twice_after_a_kill(
 ) -> None:
     await client.connect(own_stand.url, ANON, params=PARAMS)
     await client.subscribe("room", on())
+    before = wal_end(own_stand.dsn)
     insert(own_stand, 1, 5)
     await client.wait_changes("room", 5)
-    await asyncio.sleep(ACKNOWLEDGED)
+    await acknowledged(own_stand.gateway, before)
     insert(own_stand, 6, 10)
     await client.wait_changes("room", 10)
     own_stand.gateway.kill()

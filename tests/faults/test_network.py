@@ -20,6 +20,7 @@ from tests.faults.ledger import (
 )
 from tests.support.client import RealtimeClient
 from tests.support.gateway import Gateway
+from tests.support.places import acknowledged, wal_end
 from tests.support.proxy import Proxy
 from tests.support.tokens import make_token
 
@@ -65,9 +66,11 @@ async def test_a_client_whose_line_went_deaf_is_given_up_and_gets_the_rest_when_
             url, name = f"http://127.0.0.1:{proxy.port}", "deaf-line-test"
             client = await RealtimeClient.connect(url, ANON, resume=name)
             channel = await client.join("room", [watch()])
-            ledger.write(5)
+            ledger.write(4)
+            mark = wal_end(ledger.dsn)
+            ledger.write(1)
             await channel.wait_changes(5)
-            await asyncio.sleep(1.5)  # two pings
+            await acknowledged(gateway, mark)
             proxy.deafen()
             ledger.write(5)
             await until(lambda: figure(gateway, CONNECTIONS) == 0)

@@ -13,6 +13,7 @@ import pytest
 from tests.faults.ledger import Ledger, cursor, gaps, received, served, watch
 from tests.support.client import Channel, RealtimeClient
 from tests.support.gateway import Gateway
+from tests.support.places import acknowledged, wal_end
 from tests.support.tokens import make_token
 
 pytestmark = pytest.mark.postgres
@@ -118,9 +119,11 @@ async def test_a_client_with_a_resume_name_goes_on_where_it_was(ledger: Ledger) 
     with served(ledger) as gateway:
         client = await come(gateway, resume=NAME)
         channel = await client.join("room", [watch()])
-        ledger.write(5)
+        ledger.write(4)
+        mark = wal_end(ledger.dsn)
+        ledger.write(1)
         await channel.wait_changes(5)
-        await asyncio.sleep(1.5)  # two pings
+        await acknowledged(gateway, mark)
         await client.vanish()
         ledger.write(5)
         gateway.kill()

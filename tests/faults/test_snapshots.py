@@ -12,6 +12,7 @@ import pytest
 from tests.faults.ledger import TABLE, Ledger, gaps, received, served, watch
 from tests.support.client import Channel, RealtimeClient
 from tests.support.gateway import Gateway
+from tests.support.places import acknowledged, wal_end
 from tests.support.tokens import make_token
 
 pytestmark = pytest.mark.postgres
@@ -179,9 +180,10 @@ async def test_a_client_with_a_resume_name_gets_its_snapshot_once(ledger: Ledger
         client = await come(gateway, resume="snapshot-once")
         channel = await client.join("room", [watch(snapshot=True)])
         await complete(channel)
+        mark = wal_end(ledger.dsn)
         ledger.write(1)
         await channel.wait_changes(11)
-        await asyncio.sleep(1.5)  # two pings
+        await acknowledged(gateway, mark)
         await client.vanish()
         ledger.write(1)
         async with await come(gateway, resume="snapshot-once") as client:
