@@ -277,3 +277,32 @@ def test_a_long_chain_takes_no_longer_than_its_length(tmp_path: Path) -> None:
     )
     channel = one(tmp_path, f"const c = supabase.channel('x'){bindings}.subscribe()\n", "x.js")
     assert [b.table.text for b in channel.bindings] == [f"t{n}" for n in range(60)]
+
+
+def test_a_first_versions_event_may_be_known_at_run_time_only(tmp_path: Path) -> None:
+    channel = one(
+        tmp_path,
+        "export const live = (config, f) =>"
+        " client.from(config.table ?? '*').on(config.event ?? '*', f).subscribe()\n",
+        "x.js",
+    )
+    (binding,) = channel.bindings
+    assert channel.style is Style.V1
+    assert (binding.proven, binding.event.text) == (False, "config.event ?? '*'")
+
+
+def test_what_is_dynamic_is_shown_as_it_is_written(tmp_path: Path) -> None:
+    channel = one(
+        tmp_path,
+        """
+        export function live(items, id) {
+          const first = items[0]
+          const mine = `id=eq.${id}`
+          return client.channel('x')
+            .on('postgres_changes', { event: '*', table: first, filter: mine }, f).subscribe()
+        }
+        """,
+        "x.js",
+    )
+    (binding,) = channel.bindings
+    assert (binding.table.text, binding.filter.text) == ("first", "`id=eq.${id}`")

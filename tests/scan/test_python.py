@@ -97,3 +97,22 @@ def test_brokers_channels_are_left_alone(tmp_path: Path) -> None:
         {"x.py": "channel = connection.channel()\nchannel.basic_consume(queue='q')\n"},
     )
     assert found.channels == []
+
+
+def test_the_first_versions_socket_names_its_table_in_the_topic(tmp_path: Path) -> None:
+    channel = one(
+        tmp_path,
+        """
+        socket = Socket(URL)
+        socket.connect()
+        channel = socket.set_channel("realtime:public:todos")
+        channel.join().on("UPDATE", show)
+        """,
+        "old.py",
+    )
+    (binding,) = channel.bindings
+    assert (binding.event, binding.schema, binding.table) == (
+        Term("UPDATE"),
+        Term("public"),
+        Term("todos"),
+    )

@@ -135,7 +135,8 @@ class Listenings:
             if call.method == "from":
                 return each.of(call.arguments[0])
             topic = self._values.text(each.of(call.arguments[0]))
-            if call.method == "channel" and topic and topic.startswith("realtime:"):
+            named = call.method in {"channel", "set_channel"}
+            if named and topic and topic.startswith("realtime:"):
                 return each.of(call.arguments[0])
         return None
 

@@ -168,7 +168,7 @@ def _made(module: Module, site: CallSite) -> Draft | None:
     name = call.argument(0, "topic") or call.argument(-1, "name")
     if call.receiver is None or call.new:
         return None
-    if call.method == "channel" and name is not None:
+    if call.method in {"channel", "set_channel"} and name is not None:
         return Draft(module, Style.CHANNEL, call, site.function, name, call.receiver)
     if call.method == "stream" and any(key == "primaryKey" for key, _ in call.keywords):
         return Draft(module, Style.STREAM, call, site.function, _table(call), call.receiver)

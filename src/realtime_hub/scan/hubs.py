@@ -20,7 +20,8 @@ MAKERS: Final = frozenset({"createHub", "getHub", "RealtimeHub", "SyncRealtimeHu
 
 _KEPT: Final = re.compile(r"\b(?:new\s+)?(?:Weak)?(?:Map|Set)\b|\bdefaultdict\b|\bdict\b|\{\}|\[\]")
 _LEAVING: Final = re.compile(
-    r"\.delete\(|splice\(|\bdelete\s|\.pop\(|\.discard\(|\.remove\(|--|-=|\.filter\("
+    r"\.delete\(|splice\(|\bdelete\s|\.pop\(|\.discard\(|\.remove\(|--|-="
+    r"|\.filter\(\s*\(?\w+\)?\s*=>\s*\w+\s*!=="
 )
 _CLOSED: Final = re.compile(r"remove_?channel|unsubscribe", re.IGNORECASE)
 _NONE_LEFT: Final = re.compile(

@@ -15,8 +15,9 @@ from realtime_hub.scan.walking import Found, NotReadableError, files_of, is_mini
 Progress = Callable[[int, int], None]
 
 REALTIME: Final = re.compile(
-    r"postgres_?changes|\bchannel\s*\(|phx_join|\bstream\s*\(\s*primaryKey"
-    r"|realtime[-_]hub\b|\.on\s*\(\s*['\"`](?:INSERT|UPDATE|DELETE|\*)['\"`]",
+    r"postgres_?changes|(?:\b|_)channel\s*\(|phx_join|\bstream\s*\(\s*primaryKey"
+    r"|realtime[-_]hub\b|\.on\s*\(\s*['\"`](?:INSERT|UPDATE|DELETE|\*)['\"`]"
+    r"|\.from\s*\([^()]{0,80}\)\s*\.on\s*\(",
     re.IGNORECASE,
 )
 
