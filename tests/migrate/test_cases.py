@@ -20,6 +20,8 @@ LEFT = {
     33: "what its closing gives is used (line 36)",
     37: "it is written for supabase-js 1",
     43: "it is returned to a caller",
+    48: "its name is also used to speak (left.ts:51)",
+    58: "this.channel is a public field of an exported class",
 }
 
 

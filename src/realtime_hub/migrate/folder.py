@@ -31,8 +31,17 @@ def migrate_folder(root: Path, found: Scan, hubs: Sequence[Hub]) -> Migration:
             by_file.setdefault(channel.file, []).append(channel)
     clients = _Clients(root, hubs, by_file)
     result = _Result()
+    spoken = _spoken(found.channels)
     for path, channels in by_file.items():
-        _file(root, path, channels, found, clients, result)
+        free = []
+        for channel in channels:
+            other = spoken.get(_topic(channel))
+            if other is None or other == channel:
+                free.append(channel)
+            else:
+                reason = f"its name is also used to speak ({other.file}:{other.line})"
+                result.left.append(Left(path, channel.line, reason))
+        _file(root, path, free, found, clients, result)
     result.left.sort(key=lambda each: (each.file, each.line))
     return Migration(found.files, result.changes, result.moved, result.left)
 
@@ -40,6 +49,22 @@ def migrate_folder(root: Path, found: Scan, hubs: Sequence[Hub]) -> Migration:
 def _counts(channel: Channel) -> bool:
     changes = any(binding.kind == CHANGES for binding in channel.bindings)
     return changes and not channel.commented
+
+
+def _topic(channel: Channel) -> tuple[str, str]:
+    """Equal for channels that may be one: the clients hand out one channel per topic."""
+    return ("" if channel.name_kind == "literal" else channel.file, channel.name)
+
+
+def _spoken(channels: Sequence[Channel]) -> dict[tuple[str, str], Channel]:
+    """Channels that do more than listen to changes, by topic."""
+    return {
+        _topic(each): each
+        for each in channels
+        if each.style is Style.CHANNEL
+        and not each.commented
+        and (not each.bindings or any(b.kind != CHANGES for b in each.bindings))
+    }
 
 
 def _file(

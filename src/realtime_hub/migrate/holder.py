@@ -17,6 +17,7 @@ _EQUALITY: Final = frozenset({"===", "!==", "==", "!="})
 _BOXES: Final = frozenset({"current", "value"})
 _TYPE: Final = re.compile(r"RealtimeChannel|ReturnType<\s*typeof [\w.$]+\.channel\s*>")
 _NO_TYPE: Final = re.compile(r"[\s|:]|null|undefined|any|unknown")
+_CLASSES: Final = frozenset({"class_declaration", "class", "abstract_class_declaration"})
 _LOCAL: Final = "local"
 _BOX: Final = "box"
 _FIELD: Final = "field"
@@ -154,8 +155,11 @@ def _names(holder: Holder) -> Iterator[SgNode]:
 
 def _fields(holder: Holder) -> Iterator[SgNode]:
     tree = holder.tree
+    if tree.in_markup(holder.name):
+        raise LeftError(f"{holder.name} is used in the markup")
     for node in tree.fields(holder.name):
         yield from _member(holder, node)
+    _check_private(holder)
     for node in tree.named(holder.name):
         if node.kind().startswith("shorthand"):
             raise _elsewhere(holder, node)
@@ -165,11 +169,15 @@ def _member(holder: Holder, node: SgNode) -> Iterator[SgNode]:
     """A place with the field's name: of the same object, of another, or a key."""
     own = holder.place[1] if holder.place else -1
     parent = node.parent()
-    if parent is None or parent.kind() in {"pair", "method_definition"}:
+    if parent is None or parent.kind() == "method_definition":
+        return
+    if parent.kind() == "pair":
+        # An options object declares its fields as keys; those of other objects mean nothing here.
+        if any(start(each) == own and each.kind() == "object" for each in parent.ancestors()):
+            raise _elsewhere(holder, node)
         return
     if parent.kind() in {"public_field_definition", "field_definition"}:
         if _class_start(node) == own:
-            _private(holder, parent)
             holder.declared.append(parent)
             holder.names.append(node)
         return
@@ -184,7 +192,7 @@ def _member(holder: Holder, node: SgNode) -> Iterator[SgNode]:
 
 def _class_start(node: SgNode) -> int:
     for each in node.ancestors():
-        if each.kind() in {"class_declaration", "class", "abstract_class_declaration"}:
+        if each.kind() in _CLASSES:
             return start(each)
     return -1
 
@@ -198,13 +206,21 @@ def _called(member: SgNode) -> bool:
     )
 
 
-def _private(holder: Holder, definition: SgNode) -> None:
+def _check_private(holder: Holder) -> None:
     """A field that other files can see has a name that matters to them."""
-    if holder.name.startswith(("#", "_")) or "private" in definition.text().split(holder.name)[0]:
+    hidden = any("private" in each.text().split(holder.name)[0] for each in holder.declared)
+    if hidden or holder.name.startswith(("#", "_")):
         return
-    for each in definition.ancestors():
-        if each.kind() == "export_statement":
-            raise LeftError(f"this.{holder.name} is a public field of an exported class")
+    exported = {each.local for each in holder.tree.module.exports}
+    for node in holder.names:
+        for each in node.ancestors():
+            name = each.field("name") if each.kind() in _CLASSES else None
+            named = name is not None and name.text() in exported
+            outer = each.parent()
+            if each.kind() in _CLASSES and (
+                named or (outer is not None and outer.kind() == "export_statement")
+            ):
+                raise LeftError(f"this.{holder.name} is a public field of an exported class")
 
 
 def _classify(holder: Holder, node: SgNode, closings: Sequence[Closing]) -> None:

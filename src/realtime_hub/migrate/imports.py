@@ -56,7 +56,7 @@ def added(tree: Tree, hub: Hub, local: str) -> list[Edit]:
     if first is None:
         return []
     quote = '"' if tree.text.count('"') > tree.text.count("'") else "'"
-    ending = ";" if ";" in tree.text else ""
+    ending = ";" if first.text().endswith(";") else ""
     line = f"import {{ {name} }} from {quote}{module}{quote}{ending}"
     if "require(" in tree.text and not tree.module.exports:
         name = name.replace(" as ", ": ")

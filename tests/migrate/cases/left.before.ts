@@ -43,3 +43,20 @@ export const open = (show: () => void) =>
     .channel('open')
     .on('postgres_changes', { event: '*', schema: 'public', table: 'messages' }, show)
     .subscribe();
+
+supabase
+  .channel('lobby')
+  .on('postgres_changes', { event: '*', schema: 'public', table: 'messages' }, console.log)
+  .subscribe();
+void supabase.channel('lobby').send({ type: 'broadcast', event: 'hello' });
+
+export class Board {
+  channel: unknown;
+
+  start() {
+    this.channel = supabase
+      .channel('board')
+      .on('postgres_changes', { event: '*', schema: 'public', table: 'messages' }, console.log)
+      .subscribe();
+  }
+}
