@@ -40,8 +40,19 @@ def explain(database):
 def test_each_policy_is_shown_with_how_it_is_decided(explain):
     out = explain("nota").stdout
     assert "suya (permissive): compiled; reads sub" in out
-    assert "del equipo (permissive): asked of PostgreSQL" in out
+    assert "del equipo (permissive): kept; reads sub" in out
     assert "otra (permissive, not for authenticated): compiled; reads no claim" in out
+    assert "all together: kept; reads sub" in out
+
+
+def test_what_must_be_asked_each_time_is_said_to_be(explain, database):
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("alter publication supabase_realtime drop table equipo")
+    assert "del equipo (permissive): kept for a moment; reads sub" in explain("nota").stdout
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("create policy larga on nota using (length(parte) > id + 9)")
+    out = explain("nota").stdout
+    assert "larga (permissive): asked of PostgreSQL" in out
     assert "all together: asked of PostgreSQL" in out
 
 

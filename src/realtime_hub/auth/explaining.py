@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Final
 
 import psycopg
@@ -30,12 +31,23 @@ select pg_catalog.set_config('transaction_read_only', 'on', true),
 """
 
 
+class How(Enum):
+    """COMPILED: without PostgreSQL, at least for values whose meaning is certain. KEPT: the same,
+    with what PostgreSQL told once of each identity, until something that it read is written. BRIEF:
+    the same for a moment, since the stream does not tell of all that is read. ASKED: of PostgreSQL,
+    for each change."""
+
+    COMPILED = "compiled"
+    KEPT = "kept"
+    BRIEF = "kept for a moment"
+    ASKED = "asked of PostgreSQL"
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """How something is decided. compiled: without PostgreSQL, at least for values whose meaning
-    is certain. claims: names of those that matter, with "" for all."""
+    """How something is decided. claims: names of those that matter, with "" for all."""
 
-    compiled: bool
+    how: How
     claims: frozenset[str]
 
 
@@ -45,7 +57,7 @@ class ExplainedPolicy:
     permissive: bool
     expression: str
     applies: bool
-    decided: Decided
+    decided: Decided | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +73,15 @@ class Explanation:
     together: Decided | None
 
 
-async def explain(pool: Pool, table: Table, role: str) -> Explanation:
-    """How changes of the table are decided for a role.
+async def explain(pool: Pool, table: Table, role: str, publication: str) -> Explanation:
+    """How changes of the table are decided for a role. publication: what the stream is read with.
 
     Raises:
         DatabaseUnreachableError
     """
-    facts = await read_facts(pool, table.oid, [role])
+    facts = await read_facts(pool, table.oid, [role], [publication])
     rights = facts.rights(table, role)
-    rule = rule_for(facts.policies, role, table, _functions(facts, role))
-    together = None
-    if rule.expression is not None:
-        together = Decided(rule.predicate.certain, rule.claims)
+    together = _decided(facts, facts.policies, role, table)
     return Explanation(
         rights,
         [table.columns[i].name for i in sorted(rights.columns)],
@@ -112,18 +121,27 @@ async def judge_row(
 
 
 def _explained(facts: TableFacts, policy: Policy, role: str, table: Table) -> ExplainedPolicy:
-    alone = rule_for([_permissive(policy, role)], role, table, _functions(facts, role))
-    return ExplainedPolicy(
-        policy.name,
-        policy.permissive,
-        policy.expression,
-        role in policy.roles,
-        Decided(alone.predicate.certain, alone.claims),
-    )
+    alone = replace(policy, permissive=True, roles=frozenset({role}))
+    decided = _decided(facts, [alone], role, table)
+    applies = role in policy.roles
+    return ExplainedPolicy(policy.name, policy.permissive, policy.expression, applies, decided)
 
 
-def _permissive(policy: Policy, role: str) -> Policy:
-    return replace(policy, permissive=True, roles=frozenset({role}))
+def _decided(
+    facts: TableFacts, policies: Sequence[Policy], role: str, table: Table
+) -> Decided | None:
+    """None: no policy lets anything through."""
+    reads = facts.reads
+    keepable = None if reads is None else reads.claims
+    rule = rule_for(policies, role, table, _functions(facts, role), keepable)
+    if rule.expression is None:
+        return None
+    if not rule.predicate.certain:
+        return Decided(How.ASKED, rule.claims)
+    if not rule.parts:
+        return Decided(How.COMPILED, rule.claims)
+    followed = reads is not None and reads.followed
+    return Decided(How.KEPT if followed else How.BRIEF, rule.claims)
 
 
 def _functions(facts: TableFacts, role: str) -> Functions:

@@ -54,7 +54,7 @@ async def _explain(
     try:
         catalog = PostgresCatalog(pool, publication)
         found = await catalog.published(TableName(schema or "public", name))
-        _print(await explain(pool, found, identity.role), identity.role)
+        _print(await explain(pool, found, identity.role, publication), identity.role)
         if key:
             verdict, shown = await judge_row(pool, found, identity, key)
             _print_verdict(verdict, shown)
@@ -95,8 +95,10 @@ def _print(explanation: Explanation, role: str) -> None:
         out.print(f"\nall together: {_how(explanation.together)}")
 
 
-def _how(decided: Decided) -> str:
-    how = "compiled" if decided.compiled else "asked of PostgreSQL"
+def _how(decided: Decided | None) -> str:
+    if decided is None:
+        return "lets nothing through"
+    how = decided.how.value
     if "" in decided.claims:
         return f"{how}; may read all claims"
     return f"{how}; reads {', '.join(sorted(decided.claims)) or 'no claim'}"
