@@ -25,7 +25,7 @@ from tests.docs.pages import DOCS, ROOT
 from tests.support.gateway import free_port
 from tests.support.tokens import SECRET
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 BLOCK = re.compile(r"^```(console|bash|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 MADE = {DOCS / "cli.md"}
 PAGES = sorted({*DOCS.rglob("*.md"), ROOT / "README.md"} - MADE)
@@ -72,11 +72,15 @@ def ready_at(command: str) -> str | None:
 
 @dataclass
 class Shell:
-    """A shell in the folder `home`, where `DATABASE_URL` is what a page means by that name."""
+    """A shell in the folder `home`, where `DATABASE_URL` is what a page means by that name.
+
+    watch: for how long commands measure that a page lets measure for longer.
+    """
 
     home: Path
     database: str
     environment: dict[str, str] = field(default_factory=dict)
+    watch: str = "0.2s"
 
     def __post_init__(self) -> None:
         self.ports = defaultdict[str, int](free_port)
@@ -127,7 +131,7 @@ class Shell:
             (r"postgresql://(postgres:)?\.\.\.\S*", self.database),
             (r"(SECRET|TOKEN)=\.\.\.", rf"\1={SECRET}"),
             (r"https://<project>\.supabase\.co", "http://127.0.0.1:1"),
-            (r"--watch \d+[smh]", "--watch 0.2s"),
+            (r"--watch \d+[smh]", f"--watch {self.watch}"),
         ):
             command = re.sub(pattern, value, command)
         bare = command.partition(" #")[0]
