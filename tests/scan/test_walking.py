@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from realtime_hub.errors import SettingsError
+from realtime_hub.errors import MissingExtraError, SettingsError
 from realtime_hub.scan import scan
 from realtime_hub.scan.walking import MAX_BYTES, NotReadableError, text_of
 from tests.cli.command import realtime_hub
@@ -155,3 +155,11 @@ def test_progress_is_told_to_the_end(tmp_path: Path) -> None:
         (tmp_path / name).write_text(CODE)
     scan([tmp_path], lambda done, total: told.append((done, total)))
     assert told == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_hub.scan._NEEDED", {"no_such_parser": "no-such-parser"})
+    with pytest.raises(MissingExtraError, match=r"no-such-parser.*realtime-hub\[scan\]"):
+        scan([tmp_path])

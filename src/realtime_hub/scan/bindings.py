@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from realtime_hub.scan.bound import Blocker, Env, Value
 from realtime_hub.scan.expansion import Expanded, Expansion
 from realtime_hub.scan.frames import Frame, bindings_of
 from realtime_hub.scan.model import ANY, CHANGES, Binding, Span, Term
@@ -22,7 +23,7 @@ from realtime_hub.scan.syntax import (
     Record,
     Template,
 )
-from realtime_hub.scan.values import Blocker, Env, Value, Values
+from realtime_hub.scan.values import Values
 from realtime_hub.scan.vocabulary import EVENTS, FILTER_TYPES, KINDS, METHODS
 
 _FIELDS: Final = ("event", "schema", "table", "filter")

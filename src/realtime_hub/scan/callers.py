@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from realtime_hub.scan.bound import Value
 from realtime_hub.scan.syntax import Call, CallSite, Function, Lambda, Member, Module, Name, walk
 from realtime_hub.scan.vocabulary import CONSTRUCTORS
 
 if TYPE_CHECKING:
-    from realtime_hub.scan.values import Value, Values
+    from realtime_hub.scan.values import Values
 
 _COMMON: Final = frozenset({"this", "channel", "channels", "client", "socket", "supabase", "super"})
 
@@ -40,7 +41,7 @@ class Callers:
             for caller, site in self._by_name.get(name, ()):
                 if local and caller is not module:
                     continue
-                if self._calls_it(self._values.value(site.call, caller), module, number):
+                if self._calls_it(Value(site.call, caller), module, number):
                     found.append((caller, site))
         return sorted(found, key=lambda each: (each[0].path, each[1].call.start))
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from realtime_hub.scan.bindings import Listening, Listenings
+from realtime_hub.scan.bound import Blocker, Env, Value
 from realtime_hub.scan.expansion import Expanded, Expansion
 from realtime_hub.scan.frames import frames
 from realtime_hub.scan.model import CHANGES, Style
 from realtime_hub.scan.syntax import Call, CallSite, Expr, Module, Node
-from realtime_hub.scan.values import Blocker, Env, Value, Values
+from realtime_hub.scan.values import Values
 from realtime_hub.scan.vocabulary import CLOSING, METHODS, OPENING, SENDING
 
 _CLIENTS: Final = ("supabase", "realtime", "client", "sb")

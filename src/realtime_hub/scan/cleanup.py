@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from realtime_hub.scan.bound import Value
 from realtime_hub.scan.channels import Draft
 from realtime_hub.scan.handles import Holding
 from realtime_hub.scan.lifecycle import (
@@ -32,7 +33,7 @@ from realtime_hub.scan.syntax import (
     Record,
     Use,
 )
-from realtime_hub.scan.values import Value, Values
+from realtime_hub.scan.values import Values
 
 _RANK: Final = (
     Cleanup.YES,

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from realtime_hub.scan.bound import Blocker, Env, Value
 from realtime_hub.scan.model import Place
 from realtime_hub.scan.scopes import Given, Looped
 from realtime_hub.scan.syntax import Array, Call, CallSite, Expr, Lambda, Literal, Module, Record
-from realtime_hub.scan.values import Blocker, Env, Value, Values
+from realtime_hub.scan.values import Values
 
 T = TypeVar("T")
 

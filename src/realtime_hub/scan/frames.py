@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from realtime_hub.scan.bound import Blocker, Value
 from realtime_hub.scan.syntax import Array, Call, Expr, Lambda, Literal, Module, walk
-from realtime_hub.scan.values import Blocker, Value, Values
+from realtime_hub.scan.values import Values
 
 JOIN: Final = "phx_join"
 

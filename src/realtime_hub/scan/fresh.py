@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from realtime_hub.scan.bound import Value
 from realtime_hub.scan.syntax import Call, Lambda, Template
-from realtime_hub.scan.values import Value, Values
+from realtime_hub.scan.values import Values
 
 _MAKERS: Final = re.compile(
     r"\b(?:Date\.now|Math\.random|performance\.now|uuid\w*|v[147]|randomUUID|nanoid|useId|cuid\w*"

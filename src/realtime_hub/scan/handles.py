@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from realtime_hub.scan.bound import Value
 from realtime_hub.scan.channels import Draft
 from realtime_hub.scan.model import Style
 from realtime_hub.scan.scopes import Scopes
@@ -29,7 +30,7 @@ from realtime_hub.scan.syntax import (
     Record,
     walk,
 )
-from realtime_hub.scan.values import Value, Values
+from realtime_hub.scan.values import Values
 from realtime_hub.scan.vocabulary import (
     CHAINED,
     CLOSING,

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from realtime_hub.scan.bindings import Listening, Listenings
+from realtime_hub.scan.bound import Blocker, Env, Value
 from realtime_hub.scan.channels import Draft
 from realtime_hub.scan.model import ANY, CHANGES, Closing, Term
 from realtime_hub.scan.scopes import Given
 from realtime_hub.scan.surroundings import innermost
 from realtime_hub.scan.syntax import Array, Call, CallSite, Expr, Import, Module, Name
-from realtime_hub.scan.values import Blocker, Env, Value, Values
+from realtime_hub.scan.values import Values
 
 PACKAGE: Final = re.compile(r"realtime[-_]hub\b")
 MAKERS: Final = frozenset({"createHub", "getHub", "RealtimeHub", "SyncRealtimeHub", "connect"})

@@ -14,6 +14,7 @@ _INDEXES: Final = ("/index.ts", "/index.tsx", "/index.js", "/index.jsx", "/index
 _PYTHON: Final = (".py", "/__init__.py")
 _RENAMED: Final = {".js": (".ts", ".tsx"), ".jsx": (".tsx",), ".mjs": (".mts",)}
 
+_AUTO_IMPORTED: Final = ("/composables/", "/stores/", "/utils/")
 _MOST: Final = 50
 
 Load = Callable[[str], Module | None]
@@ -94,6 +95,17 @@ class Project:
                 if found is not None:
                     return found
         return None
+
+    def auto_imported(self, name: str) -> tuple[Module, Export] | None:
+        """What Nuxt knows without an import: composables, stores and utilities."""
+        found = [
+            (module, export)
+            for module in self.known
+            if any(folder in f"/{module.path}" for folder in _AUTO_IMPORTED)
+            for export in module.exports
+            if export.name == name and not export.module and export.value is None
+        ]
+        return found[0] if len(found) == 1 else None
 
     def _passed_on(
         self, module: Module, export: Export, seen: frozenset[str]

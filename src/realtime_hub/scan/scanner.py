@@ -10,6 +10,7 @@ from typing import Final
 
 from realtime_hub.errors import SettingsError
 from realtime_hub.scan.bindings import Listening
+from realtime_hub.scan.bound import Blocker, Env, Value
 from realtime_hub.scan.channels import Channels, Draft
 from realtime_hub.scan.cleanup import Closer
 from realtime_hub.scan.comments import commented_out
@@ -32,7 +33,7 @@ from realtime_hub.scan.project import Project
 from realtime_hub.scan.sources import Progress, Sources
 from realtime_hub.scan.surroundings import Reach, in_render, innermost, owner
 from realtime_hub.scan.syntax import Call, CallSite, Expr, Module, Name, Record, Template, unwrapped
-from realtime_hub.scan.values import Blocker, Env, Value, Values
+from realtime_hub.scan.values import Values
 from realtime_hub.scan.vocabulary import OPENING
 
 _ROUNDS: Final = 3

@@ -3,11 +3,10 @@ followed, parameters and loop variables as far as they are bound."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from realtime_hub.scan.bound import Blocker, Key, Value
 from realtime_hub.scan.callers import Callers
 from realtime_hub.scan.project import Project
 from realtime_hub.scan.scopes import Given, Looped, Meaning, Scopes, Variable
@@ -19,7 +18,6 @@ from realtime_hub.scan.syntax import (
     Call,
     CallSite,
     Choice,
-    Export,
     Expr,
     Function,
     Import,
@@ -42,40 +40,6 @@ _MEMOS: Final = frozenset({"useMemo", "computed", "memo", "lazy", "once"})
 _CALLBACKS: Final = frozenset({"useCallback", "useEvent", "useEffectEvent", "markRaw", "freeze"})
 _WRAPPING: Final = frozenset({"defineStore", "createSharedComposable", "createGlobalState"})
 _BOXES: Final = frozenset({"useRef", "ref", "shallowRef", "useState", "signal"})
-Key = tuple[str, object, str]
-Env = Mapping[Key, "Value"]
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """An expression where it stands, and what parameters around it are bound to."""
-
-    expr: Expr
-    module: Module
-    env: Env = field(default_factory=dict)
-
-    @property
-    def code(self) -> str:
-        return self.module.code(self.expr)
-
-    def of(self, expr: Expr) -> Value:
-        return Value(expr, self.module, self.env)
-
-
-@dataclass(frozen=True, slots=True)
-class Blocker:
-    """A parameter or loop variable whose value is needed and not bound."""
-
-    module: Module
-    meaning: Given | Looped
-
-    @property
-    def key(self) -> Key:
-        match self.meaning:
-            case Given(function=number, parameter=parameter):
-                return self.module.path, number, parameter.name
-            case Looped(loop=loop, name=name):
-                return self.module.path, loop.start + 0.5, name
 
 
 class Values:
@@ -193,26 +157,12 @@ class Values:
         return [value]
 
     def _auto_imported(self, name: str) -> Sequence[Value]:
-        """Nuxt knows the composables and stores of a project without imports."""
-        found = [
-            (module, export)
-            for module, export in self._exports.get(name, ())
-            if "composables/" in module.path or "stores/" in module.path or "utils/" in module.path
-        ]
-        if len(found) != 1:
+        found = self.project.auto_imported(name)
+        if found is None:
             return []
-        module, export = found[0]
+        module, export = found
         end = len(module.text)
         return self.reduce(Value(Name(end, end, 1, export.local), module))
-
-    @cached_property
-    def _exports(self) -> Mapping[str, list[tuple[Module, Export]]]:
-        found: dict[str, list[tuple[Module, Export]]] = {}
-        for module in self.project.known:
-            for export in module.exports:
-                if not export.module and export.value is None:
-                    found.setdefault(export.name, []).append((module, export))
-        return found
 
     def _bound(self, value: Value, meaning: Given | Looped) -> Sequence[Value]:
         given = value.env.get(Blocker(value.module, meaning).key)
@@ -472,10 +422,6 @@ class Values:
             else:
                 found.append((key, caller.of(Literal(call.start, call.end, call.line, None))))
         return found
-
-    @staticmethod
-    def value(expr: Expr, module: Module) -> Value:
-        return Value(expr, module)
 
     def callers(self, module: Module, number: int) -> list[tuple[Module, CallSite]]:
         """Where a function of the tree is called, as far as it can be told."""
