@@ -132,8 +132,11 @@ def _names(holder: Holder) -> Iterator[SgNode]:
     tree = holder.tree
     if tree.in_markup(holder.name):
         raise LeftError(f"{holder.name} is used in the markup")
+    begin, finish = holder.scope()
     for node in tree.named(holder.name):
-        if node.kind() == "type_identifier" or tree.place(node) != holder.place:
+        if not begin <= start(node) < finish or node.kind() == "type_identifier":
+            continue
+        if tree.place(node) != holder.place:
             continue
         holder.names.append(node)
         if node.kind() != "identifier":
