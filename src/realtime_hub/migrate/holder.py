@@ -132,12 +132,7 @@ def _names(holder: Holder) -> Iterator[SgNode]:
     tree = holder.tree
     if tree.in_markup(holder.name):
         raise LeftError(f"{holder.name} is used in the markup")
-    begin, finish = holder.scope()
-    for node in tree.named(holder.name):
-        if not begin <= start(node) < finish or node.kind() == "type_identifier":
-            continue
-        if tree.place(node) != holder.place:
-            continue
+    for node in _own(holder):
         holder.names.append(node)
         if node.kind() != "identifier":
             raise _elsewhere(holder, node)
@@ -154,6 +149,15 @@ def _names(holder: Holder) -> Iterator[SgNode]:
             yield parent
         elif parent.kind() != "array":
             raise _elsewhere(holder, node)
+
+
+def _own(holder: Holder) -> Iterator[SgNode]:
+    """Where the name means this variable."""
+    begin, finish = holder.scope()
+    for node in holder.tree.named(holder.name):
+        inside = begin <= start(node) < finish and node.kind() != "type_identifier"
+        if inside and holder.tree.place(node) == holder.place:
+            yield node
 
 
 def _fields(holder: Holder) -> Iterator[SgNode]:
