@@ -174,6 +174,16 @@ async def following(gateway: Gateway, token: str) -> AsyncIterator[Follower]:
         await follower.stop()
 
 
+async def live_again(ledger: Ledger, channel: Channel) -> None:
+    """Write until a row comes: one gap may be followed by another that takes what is written."""
+    before = len(channel.changes)
+    last = max(ledger.committed, default=0)
+    async with asyncio.timeout(60):
+        while not any(number > last for number in received(channel)[before:]):
+            await asyncio.to_thread(ledger.write, 1)
+            await asyncio.sleep(0.2)
+
+
 def cursor(channel: Channel) -> str:
     """That of the last change that came."""
     return str(channel.changes[-1]["cursor"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.ledger import Ledger, cursor, gaps, received, served, watch
+from tests.faults.ledger import Ledger, cursor, gaps, live_again, received, served, watch
 from tests.support.client import RealtimeClient
 from tests.support.gateway import PUBLICATION, Gateway
 from tests.support.tokens import make_token
@@ -80,13 +80,7 @@ async def test_a_cursor_from_before_is_answered_with_a_gap(
             channel = await client.join("room", [watch(since=since)])
             told = await channel.wait_system("ok", "Gap")
             assert reason in (None, told["gap"]["reason"])
-            ledger.write(1)
-            await channel.wait(
-                lambda frame: (
-                    frame.event == "postgres_changes"
-                    and frame.payload["data"]["record"]["id"] == ledger.committed[-1]
-                )
-            )
+            await live_again(ledger, channel)
             came = received(channel)
             assert came == sorted(set(came))
             assert set(came) <= set(ledger.committed)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.faults.ledger import Ledger, cursor, gaps, keeping, received, served, watch
+from tests.faults.ledger import Ledger, cursor, gaps, keeping, live_again, received, served, watch
 from tests.support.client import RealtimeClient
 from tests.support.postgres import Server
 from tests.support.tokens import make_token
@@ -82,11 +82,5 @@ async def test_a_restored_backup_is_a_gap(
             channel = await client.join("room", [watch(since=since)])
             await channel.wait_system("ok", "Gap")
             assert gaps(channel)[0]["reason"] in ("EpochEnded", "SlotLost")
-            own.write(1)
-            await channel.wait(
-                lambda frame: (
-                    frame.event == "postgres_changes"
-                    and frame.payload["data"]["record"]["id"] == own.committed[-1]
-                )
-            )
+            await live_again(own, channel)
             assert received(channel) == sorted(set(received(channel)))
