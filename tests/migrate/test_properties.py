@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -66,7 +67,7 @@ def _applies(folder: Path, diff: str, expected: str) -> None:
             capture_output=True,
             text=True,
             check=False,
-            env={"GIT_CEILING_DIRECTORIES": str(folder.parent), "PATH": "/usr/bin:/bin"},
+            env=os.environ | {"GIT_CEILING_DIRECTORIES": str(folder.parent)},
         )
         assert done.returncode == 0, done.stderr
     assert (folder / FILE).read_bytes() == expected.encode()
