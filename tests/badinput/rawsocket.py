@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
-TIMEOUT = 15.0
+TIMEOUT = 30.0
 
 
 class Answer(NamedTuple):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-TIMEOUT = 30.0
+TIMEOUT = 90.0
 SUBSCRIBED = "SUBSCRIBED"
 
 Event = dict[str, Any]

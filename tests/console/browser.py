@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from tests.support.browser import VIOLATIONS, Watched, launched
 
-PATIENCE = 20_000  # milliseconds
+PATIENCE = 60_000  # milliseconds
 
 
 class Window(Watched):

@@ -88,9 +88,9 @@ async def test_light_and_dark_follow_the_system_until_somebody_chooses(
     ground = "getComputedStyle(document.body).backgroundColor"
     dark = await page.evaluate(ground)
     await page.get_by_role("button", name="Light or dark").click()
-    assert await page.evaluate(ground) != dark
+    await page.wait_for_function(f"{ground} !== '{dark}'")
     await page.reload()
-    assert await page.evaluate(ground) != dark
+    await page.wait_for_function(f"{ground} !== '{dark}'")
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ import aiohttp
 
 from tests.support import secrets
 
-TIMEOUT = 15.0
+TIMEOUT = 30.0
 PATHS = ("/realtime/v1/websocket", "/socket/websocket")
 
 

@@ -98,7 +98,7 @@ class Gateway:
         if wait:
             self.wait_ready()
 
-    def wait_ready(self, timeout: float = 30) -> None:
+    def wait_ready(self, timeout: float = 60) -> None:
         deadline = time.monotonic() + timeout
         while not self.ready():
             assert self.process is not None

@@ -14,7 +14,7 @@ from realtime_hub.settings import Settings
 from tests.support.gateway import PUBLICATION
 from tests.support.tokens import SECRET
 
-READY_WITHIN = 30.0
+READY_WITHIN = 60.0
 
 
 @asynccontextmanager

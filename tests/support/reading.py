@@ -12,7 +12,7 @@ from realtime_hub.errors import RealtimeHubError
 from realtime_hub.hub.ports import Batch, Source, SourceState
 from realtime_hub.sources.walsender import WalsenderSource
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 async def until(fact: Callable[[], object]) -> None:
