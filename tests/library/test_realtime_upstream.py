@@ -13,6 +13,7 @@ import pytest
 from realtime import AsyncRealtimeClient
 
 from realtime_hub import Change, Gap, RealtimeHub, State
+from realtime_hub.changes import TableName
 from realtime_hub.errors import HubMisusedError, SubscriptionError, TokenError
 from tests.library.worlds import QUICK, closed, prepare
 from tests.support.inprocess import serving
@@ -113,7 +114,8 @@ async def test_what_the_gateway_says_is_missing_is_handed_on(stand: Stand) -> No
         await hub.subscribe("calls", "INSERT", noting(got))
         stand.insert(1)
         await until(lambda: got)
-        channel = hub._channels["public", "calls"]  # type: ignore[index]
+        channel = hub._tables.get(TableName("public", "calls"))
+        assert channel is not None
         assert channel._last is not None
         channel._last = Change(channel._last.payload, position="A" * 48)
         stand.proxy.cut()

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 import structlog
 
 from realtime_hub.changes import TableName
-from realtime_hub.errors import HubMisusedError, RealtimeHubError, SnapshotRefusedError
+from realtime_hub.errors import HubMisusedError, SnapshotRefusedError
 from realtime_hub.library import named
 from realtime_hub.library.auth import AuthFollower, AuthSource
-from realtime_hub.library.calling import Backlog, Caller, Pulled, Reports, caller_for
-from realtime_hub.library.change import Change, Gap
-from realtime_hub.library.channel import TableChannel
-from realtime_hub.library.fallback import Fallback, poll
+from realtime_hub.library.calling import Caller, Pulled, Reports, caller_for
+from realtime_hub.library.change import Gap
+from realtime_hub.library.fallback import Fallback
 from realtime_hub.library.filters import Filter
 from realtime_hub.library.listener import Listener
 from realtime_hub.library.logs import use_logging
 from realtime_hub.library.mirror import Mirror
+from realtime_hub.library.notices import Notices
 from realtime_hub.library.options import (
     DEFAULT_QUEUE,
     Callback,
@@ -38,10 +38,11 @@ from realtime_hub.library.options import (
 from realtime_hub.library.planner import Need
 from realtime_hub.library.ports import RoomOptions, RoomUpstream, SnapshotUpstream, Upstream
 from realtime_hub.library.room import Room
-from realtime_hub.library.snapshot import SnapshotFeed, Target
+from realtime_hub.library.snapshot import SnapshotFeed
 from realtime_hub.library.status import HubStatistics, State, Status
 from realtime_hub.library.stream import ChangeStream, StreamRows
 from realtime_hub.library.subscription import Subscription
+from realtime_hub.library.tables import Tables
 
 if TYPE_CHECKING:
     from realtime_hub.library.sync import SyncRealtimeHub
@@ -79,20 +80,19 @@ class RealtimeHub:
         use_logging()
         self.name = name
         self.upstream = source
-        self.star = upstream == "*"
         self.timing = Timing() if timing is None else timing
-        self.slow_callback = slow_callback
-        self._channels: dict[TableName, TableChannel] = {}
-        self._polls: dict[Listener, asyncio.Task[None]] = {}
-        self._feeds: dict[Listener, SnapshotFeed] = {}
+        self._notices = Notices()
+        self._tables = Tables(
+            source,
+            self._notices,
+            star=upstream == "*",
+            timing=self.timing,
+            slow_callback=slow_callback,
+            check_loop=self._check_loop,
+        )
         self._rooms: dict[str, Room] = {}
-        self._on_status: dict[object, Callable[[Status], object]] = {}
-        self._on_gap: dict[object, OnGap] = {}
-        self._on_error: dict[object, OnError] = {}
         self._follower: AuthFollower | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._cleaning: asyncio.Event | None = None
-        self._errors = self._slow_calls = self._drops = 0
         if name is not None:
             named.register(name, self)
 
@@ -272,7 +272,7 @@ class RealtimeHub:
         need = Need(events_of(events), Filter.parse(filter), columns_of(columns))
         subscription, listener = self._listen(table_of(table), need, options, make, "stream")
         if upstream is not None:
-            feeds.append(self._feed(upstream, listener, callers[0], StreamRows(listener)))
+            feeds.append(self._tables.feed(upstream, listener, callers[0], StreamRows(listener)))
         return ChangeStream(subscription, listener, callers[0])
 
     def mirror(
@@ -308,7 +308,7 @@ class RealtimeHub:
         events = ("*", "TRUNCATE") if upstream.truncates else "*"
         need = Need(events_of(events))
         subscription, listener = self._listen(table_of(table), need, options, make, "mirror")
-        feeds.append(self._feed(upstream, listener, callers[0], found))
+        feeds.append(self._tables.feed(upstream, listener, callers[0], found))
         found.bind(subscription, feeds[0])
         return found
 
@@ -344,25 +344,25 @@ class RealtimeHub:
             topic,
             options,
             max_retry_delay=self.timing.max_retry_delay,
-            failed=self._room_failed,
+            failed=self._notices.room_failed,
             ended=self._room_ended,
         )
         return room
 
     def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call back when a table's state changes; returns what ends it, as `cleanup` does."""
-        return _registered(self._on_status, callback)
+        return self._notices.on_status(callback)
 
     def on_gap(self, callback: OnGap) -> Callable[[], None]:
         """Call back when changes of a table may be missing: read it again."""
-        return _registered(self._on_gap, callback)
+        return self._notices.on_gap(callback)
 
     def on_error(self, callback: OnError) -> Callable[[], None]:
         """Call back with what callbacks raise, and the change (None where there is none).
 
         Without any, errors are logged.
         """
-        return _registered(self._on_error, callback)
+        return self._notices.on_error(callback)
 
     # Who reads
 
@@ -372,8 +372,7 @@ class RealtimeHub:
         Raises AuthNotSupportedError: the upstream has no tokens (a database has roles).
         """
         await self.upstream.set_auth(token)
-        for channel in self._channels.values():
-            channel.retry_now()
+        self._tables.retry_now()
         for room in self._rooms.values():
             room.retry_now()
 
@@ -399,23 +398,22 @@ class RealtimeHub:
 
     def is_connected(self, table: str | tuple[str, str]) -> bool:
         """Whether the table's changes flow."""
-        channel = self._channels.get(table_of(table))
+        channel = self._tables.get(table_of(table))
         return channel is not None and channel.connectivity.state is State.CONNECTED
 
     def statistics(self) -> HubStatistics:
         return HubStatistics(
             name=self.name,
             upstream=self.upstream.kind,
-            tables={str(table): channel.statistics() for table, channel in self._channels.items()},
-            errors=self._errors,
-            slow_calls=self._slow_calls,
-            drops=self._drops,
+            tables=self._tables.statistics(),
+            errors=self._notices.errors,
+            slow_calls=self._notices.slow_calls,
+            drops=self._notices.drops,
         )
 
     async def drain(self) -> None:
         """Wait until listeners have handled all that has come so far."""
-        for channel in tuple(self._channels.values()):
-            await channel.handled()
+        await self._tables.drain()
 
     # Ending
 
@@ -446,56 +444,7 @@ class RealtimeHub:
 
     def __repr__(self) -> str:
         label = "" if self.name is None else f" {self.name!r}"
-        return f"<RealtimeHub{label} on {self.upstream.kind}, {len(self._channels)} tables>"
-
-    # What listeners and tables' channels tell it
-
-    async def may_open(self) -> None:
-        if self._cleaning is not None:
-            await self._cleaning.wait()
-
-    def told(self, status: Status) -> None:
-        log.debug("table_status", table=str(status.table), state=status.state.value)
-        self._tell(self._on_status, status)
-
-    def gap(self, gap: Gap) -> None:
-        log.warning("gap", table=str(gap.table), reason=gap.reason, message=gap.message)
-        self._tell(self._on_gap, gap)
-
-    def refused(self, listener: Listener, error: RealtimeHubError) -> None:
-        self._stop_helpers(listener)
-        if not listener.refuse(error):
-            self._report(listener, error, None)
-
-    def failed(self, listener: Listener, error: Exception, change: Change | None) -> None:
-        self._errors += 1
-        self._report(listener, error, change)
-
-    def slow(self) -> None:
-        self._slow_calls += 1
-
-    def dropped(self) -> None:
-        self._drops += 1
-
-    def crowded(self, listener: Listener, queue: Backlog, *, full: bool) -> None:
-        channel = self._channels.get(listener.table)
-        if channel is not None:
-            channel.crowded(queue, full=full)
-
-    def remove(self, listener: Listener) -> None:
-        """Unsubscribe; nothing happens the second time."""
-        if not listener.active:
-            return
-        self._check_loop()
-        listener.close()
-        self._stop_helpers(listener)
-        channel = self._channels.get(listener.table)
-        if channel is not None:
-            channel.remove(listener)
-
-    def ended(self, channel: TableChannel) -> None:
-        if self._channels.get(channel.table) is channel:
-            del self._channels[channel.table]
+        return f"<RealtimeHub{label} on {self.upstream.kind}, {len(self._tables)} tables>"
 
     # Inside
 
@@ -508,29 +457,8 @@ class RealtimeHub:
         name: str,
     ) -> tuple[Subscription, Listener]:
         self._bind()
-        listener = Listener(self, table, need, options, make, name=name)
-        channel = self._channels.get(table)
-        if channel is None:
-            channel = self._channels[table] = TableChannel(self, table)
-        channel.add(listener)
-        if options.fallback is not None:
-            self._polls[listener] = asyncio.create_task(
-                poll(
-                    options.fallback,
-                    channel.connectivity,
-                    lambda error: listener.failed(error, None),
-                ),
-                name=f"realtime-hub fallback {table}",
-            )
-        return Subscription(listener, self.remove), listener
-
-    def _room_failed(self, error: Exception) -> None:
-        """Of a room's callback, or of its join, for good."""
-        self._errors += 1
-        for handler in tuple(self._on_error.values()):
-            handler(error, None)
-        if not self._on_error:
-            log.error("room_failed", exc_info=error)
+        listener = self._tables.listen(table, need, options, make, name)
+        return Subscription(listener, self._tables.remove), listener
 
     def _room_ended(self, room: Room) -> None:
         if self._rooms.get(room.topic) is room:
@@ -540,34 +468,6 @@ class RealtimeHub:
         if not isinstance(self.upstream, SnapshotUpstream):
             raise SnapshotRefusedError("rows need a database or a gateway, not another's client")
         return self.upstream
-
-    def _feed(
-        self, upstream: SnapshotUpstream, listener: Listener, caller: Caller, target: Target
-    ) -> SnapshotFeed:
-        def refused(error: RealtimeHubError) -> None:
-            channel = self._channels.get(listener.table)
-            if channel is not None:
-                channel.remove(listener)
-            self.refused(listener, error)
-
-        found = self._feeds[listener] = SnapshotFeed(
-            upstream,
-            listener,
-            caller,
-            target,
-            refused=refused,
-            max_retry_delay=self.timing.max_retry_delay,
-        )
-        return found
-
-    def _stop_helpers(self, listener: Listener) -> None:
-        """Polls and feeds of a listener that is gone."""
-        feed = self._feeds.pop(listener, None)
-        if feed is not None:
-            feed.close()
-        task = self._polls.pop(listener, None)
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
 
     def _bind(self) -> None:
         try:
@@ -579,9 +479,7 @@ class RealtimeHub:
             ) from None
         if self._loop is None or self._loop.is_closed():
             self._loop = running
-            self._channels.clear()
-            self._polls.clear()
-            self._feeds.clear()
+            self._tables.forget()
             self._rooms.clear()
         self._check_loop()
 
@@ -596,33 +494,6 @@ class RealtimeHub:
                 " or `await hub.cleanup()` there first"
             )
 
-    def _tell(self, callbacks: dict[object, Callable[[T], object]], fact: T) -> None:
-        for callback in tuple(callbacks.values()):
-            try:
-                callback(fact)
-            except Exception:
-                self._errors += 1
-                log.exception("callback_failed", callback=repr(callback))
-
-    def _report(self, listener: Listener, error: Exception, change: Change | None) -> None:
-        handlers = list(self._on_error.values())
-        if listener.options.on_error is not None:
-            handlers = [listener.options.on_error]
-        for handler in handlers:
-            try:
-                handler(error, change)
-            except Exception:
-                self._errors += 1
-                log.exception("on_error_failed")
-        if handlers:
-            return
-        if isinstance(error, RealtimeHubError):
-            log.error(
-                "listener_removed", listener=repr(listener), code=error.code, error=str(error)
-            )
-        else:
-            log.error("listener_failed", listener=repr(listener), exc_info=error)
-
     def _unfollow(self) -> None:
         if self._follower is not None:
             self._follower.close()
@@ -630,51 +501,17 @@ class RealtimeHub:
 
     async def _reset(self) -> None:
         """All that `cleanup` does, but for following the login."""
-        if self._cleaning is not None:
-            await self._cleaning.wait()
-            return
         if self._loop is not None and not self._loop.is_closed():
             self._check_loop()
-        self._cleaning = asyncio.Event()
+        await self._tables.aclose(self._leave)
+
+    async def _leave(self) -> None:
+        """The last things, once nobody listens any more."""
         try:
-            channels = tuple(self._channels.values())
-            for channel in channels:
-                channel.abandon()
-            # In this task, since a callback may be what asks for it.
-            for channel in channels:
-                await channel.aclose()
-                for listener in channel.audience:
-                    await listener.stop()
-            await _cancelled([*self._polls.values(), *(f.task for f in self._feeds.values())])
             for room in tuple(self._rooms.values()):
                 await room.leave()
             await self.upstream.aclose()
         finally:
-            self._channels.clear()
-            self._polls.clear()
-            self._feeds.clear()
-            for callbacks in (self._on_status, self._on_gap, self._on_error):
-                callbacks.clear()
-            self._errors = self._slow_calls = self._drops = 0
+            self._notices.clear()
             if self._follower is None:
                 self._loop = None
-            self._cleaning.set()
-            self._cleaning = None
-
-
-async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """End the tasks, but for the one that this is called in."""
-    others = [task for task in tasks if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-
-
-def _registered(callbacks: dict[object, T], callback: T) -> Callable[[], None]:
-    key = object()
-    callbacks[key] = callback
-
-    def remove() -> None:
-        callbacks.pop(key, None)
-
-    return remove
