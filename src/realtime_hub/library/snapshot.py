@@ -76,11 +76,6 @@ class SnapshotFeed:
         listener.deliver = self._put
         self.task = asyncio.create_task(self._run(), name=f"realtime-hub rows {listener.table}")
 
-    @property
-    def complete(self) -> bool:
-        """Whether all rows have been told once."""
-        return self._rows.is_set()
-
     async def wait_complete(self) -> None:
         """Return once they have been. Raises why they never will be."""
         told = asyncio.create_task(self._rows.wait())
@@ -197,6 +192,7 @@ class _Meeting:
     def fail(self, error: Exception) -> None:
         if not self.over.done():
             self.over.set_exception(error)
+            self.over.exception()  # it may come while nobody waits for it
 
     def _meet(self, had: Iterable[str | None], missing: Iterable[str | None]) -> None:
         for position in missing:

@@ -7,47 +7,38 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from realtime_hub.changes import Change as RowChange
-from realtime_hub.changes import Kind, Row, Table, TableName
+from realtime_hub.changes import Row, Table, TableName
 from realtime_hub.errors import (
     AuthNotSupportedError,
-    LsnError,
     NotFitError,
     SnapshotError,
     SnapshotRefusedError,
     SourceError,
-    UndecidedError,
 )
 from realtime_hub.hub.ports import Batch, SourceState
-from realtime_hub.library.change import Change, Gap
-from realtime_hub.library.filters import Shape
 from realtime_hub.library.planner import Binding
 from realtime_hub.library.ports import Receiver, SnapshotReceiver
-from realtime_hub.lsn import Position, parse_lsn
+from realtime_hub.library.upstreams.slotchannel import UNLIMITED, Judge, SlotChannel, Verdict
 from realtime_hub.postgres.catalog import PostgresCatalog
 from realtime_hub.postgres.filters import PostgresFilterOracle
 from realtime_hub.postgres.pool import Pool, open_pool
-from realtime_hub.postgres.snapshots import PostgresSnapshot, PostgresSnapshots, Seen
+from realtime_hub.postgres.snapshots import PostgresSnapshot, PostgresSnapshots
 from realtime_hub.sources.connection import replication_conninfo
 from realtime_hub.sources.slots import SlotRequest
 from realtime_hub.sources.walsender import WalsenderSource
 from realtime_hub.wire.bound import BoundFilter, bind_filter
 from realtime_hub.wire.filters import Condition, parse_filter
-from realtime_hub.wire.realtime import ChangeEncoder, View
+from realtime_hub.wire.realtime import ChangeEncoder
 
-_UNLIMITED: Final = 1 << 40
 _WAL_SENDER_TIMEOUT: Final = 10.0
 _UNSEEN_SECONDS: Final = 0.02
-_MOST_HELD: Final = 10_000
 _MOST_XIDS: Final = 20_000
-_NOWHERE: Final = Position(0, 0, 0)
 
 
 class PostgresUpstream:
@@ -70,7 +61,7 @@ class PostgresUpstream:
         self._dsn = dsn
         self._publication = publication
         self._slot = slot
-        self._reader: _Reader | None = None
+        self._reader: SlotReader | None = None
         self._opening = 0
         self._lock = asyncio.Lock()
 
@@ -82,14 +73,19 @@ class PostgresUpstream:
         *,
         since: str | None = None,
         rows: bool = False,
-    ) -> _Channel:
+    ) -> SlotChannel:
         """rows: it holds changes back until its rows are told."""
+
+        async def left(channel: SlotChannel) -> None:
+            reader.remove(channel)
+            await self.stop_idle()
+
         with self._being_opened():
             try:
                 reader = await self._started()
                 known = await reader.catalog.published(table)
                 judges = [await reader.judge(known, binding) for binding in bindings]
-                channel = _Channel(self, reader, known, judges, receiver, holding=rows)
+                channel = SlotChannel(reader, known, judges, receiver, left, holding=rows)
                 reader.add(channel)
                 try:
                     await reader.streaming()
@@ -104,7 +100,7 @@ class PostgresUpstream:
 
     async def open_snapshot(
         self, table: TableName, binding: Binding, receiver: SnapshotReceiver, *, truncates: bool
-    ) -> _Channel:
+    ) -> SlotChannel:
         bindings = [binding, Binding("TRUNCATE")] if truncates else [binding]
         channel = await self.open(table, bindings, receiver, rows=True)
         try:
@@ -147,31 +143,18 @@ class PostgresUpstream:
             if self._opening == 0 and self._reader is not None:
                 self._reader.go_on()
 
-    async def _started(self) -> _Reader:
+    async def _started(self) -> SlotReader:
         async with self._lock:
             if self._reader is not None and self._reader.ended:
                 await self._reader.aclose()
                 self._reader = None
             if self._reader is None:
                 pool = await open_pool(self._dsn, size=2, application_name="realtime_hub_library")
-                self._reader = _Reader(self._dsn, self._publication, self._slot, pool)
+                self._reader = SlotReader(self._dsn, self._publication, self._slot, pool)
             return self._reader
 
 
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    """One binding with its filter in the form that the columns print."""
-
-    id: int
-    binding: Binding
-    conditions: tuple[Condition, ...]
-
-    def wants(self, kind: Kind) -> bool:
-        event = self.binding.event
-        return event == kind.value or (event == "*" and kind is not Kind.TRUNCATE)
-
-
-class _Reader:
+class SlotReader:
     """Reads the slot and hands each change to the channels of its table."""
 
     def __init__(self, dsn: str, publication: str, slot: str | None, pool: Pool) -> None:
@@ -181,7 +164,7 @@ class _Reader:
         self._oracle = PostgresFilterOracle(pool)
         self._snapshots = PostgresSnapshots(pool, search_path="", most=1)
         self._handed_xids: OrderedDict[int, None] = OrderedDict()
-        self._channels: dict[TableName, dict[_Channel, None]] = {}
+        self._channels: dict[TableName, dict[SlotChannel, None]] = {}
         self._bound: dict[tuple[Table, tuple[Condition, ...]], BoundFilter] = {}
         self._settled = asyncio.Event()
         self._failure: SourceError | None = None
@@ -226,10 +209,10 @@ class _Reader:
     def go_on(self) -> None:
         self._free.set()
 
-    def add(self, channel: _Channel) -> None:
+    def add(self, channel: SlotChannel) -> None:
         self._channels.setdefault(channel.table, {})[channel] = None
 
-    def remove(self, channel: _Channel) -> None:
+    def remove(self, channel: SlotChannel) -> None:
         found = self._channels.get(channel.table, {})
         found.pop(channel, None)
         if not found:
@@ -248,11 +231,11 @@ class _Reader:
         if self._failure is not None:
             raise self._failure
 
-    async def judge(self, table: Table, binding: Binding) -> _Judge:
+    async def judge(self, table: Table, binding: Binding) -> Judge:
         """Raises SubscriptionError for a filter that does not fit the table."""
         conditions = parse_filter(binding.filter)
         canonical = await self._oracle.canonical(table, conditions) if conditions else ()
-        return _Judge(abs(hash(binding)) % (1 << 31) or 1, binding, canonical)
+        return Judge(abs(hash(binding)) % (1 << 31) or 1, binding, canonical)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[PostgresSnapshot]:
@@ -265,7 +248,7 @@ class _Reader:
                     return
             await asyncio.sleep(_UNSEEN_SECONDS)
 
-    async def matching(self, table: Table, judge: _Judge, rows: Sequence[Row]) -> list[bool]:
+    async def matching(self, table: Table, judge: Judge, rows: Sequence[Row]) -> list[bool]:
         """Which of a table's rows a binding's filter wants."""
         found = [self._holds(table, row, judge) for row in rows]
         return [one if isinstance(one, bool) else await one for one in found]
@@ -309,10 +292,10 @@ class _Reader:
         encoder: ChangeEncoder | None = None
         for channel, change, verdicts in deliveries:
             if encoder is None or encoder.change is not change:
-                encoder = ChangeEncoder(change, max_bytes=_UNLIMITED)
+                encoder = ChangeEncoder(change, max_bytes=UNLIMITED)
             await channel.deliver(encoder, verdicts)
 
-    def _verdicts(self, channel: _Channel, change: RowChange) -> list[_Verdict]:
+    def _verdicts(self, channel: SlotChannel, change: RowChange) -> list[Verdict]:
         row = change.row
         return [
             (judge, self._holds(change.table, row, judge))
@@ -320,7 +303,7 @@ class _Reader:
             if judge.wants(change.kind)
         ]
 
-    def _holds(self, table: Table, row: Row | None, judge: _Judge) -> bool | asyncio.Future[bool]:
+    def _holds(self, table: Table, row: Row | None, judge: Judge) -> bool | asyncio.Future[bool]:
         if not judge.conditions or row is None:
             return not judge.conditions
         key = table, judge.conditions
@@ -373,130 +356,8 @@ class _Reader:
             channel.receiver.lost(error)
         self._channels.clear()
 
-    def _all(self) -> list[_Channel]:
+    def _all(self) -> list[SlotChannel]:
         return [channel for channels in self._channels.values() for channel in channels]
-
-
-_Verdict = tuple[_Judge, bool | asyncio.Future[bool]]
-
-
-class _Channel:
-    """One table's part of the stream; an `UpstreamChannel`.
-
-    holding: changes wait until the table's rows have been told.
-    """
-
-    def __init__(
-        self,
-        upstream: PostgresUpstream,
-        reader: _Reader,
-        table: Table,
-        judges: Sequence[_Judge],
-        receiver: Receiver,
-        *,
-        holding: bool,
-    ) -> None:
-        self.table = table.full_name
-        self.judges = judges
-        self.receiver = receiver
-        self.shape: Shape | None = Shape(table)
-        self.resumed = False
-        self._described = table
-        self._upstream = upstream
-        self._reader = reader
-        self._last: Position | None = None
-        self._held: list[tuple[ChangeEncoder, Sequence[_Verdict]]] | None = [] if holding else None
-        self._freed = asyncio.Event()
-        self._told: Seen | None = None
-        self._passed: Callable[[], None] = lambda: None
-
-    async def tell_rows(self, receiver: SnapshotReceiver) -> None:
-        """The rows, then what was held back and is not in them.
-
-        Raises SnapshotError, and what the receiver's `begin` does.
-        """
-        receiver.begin(self.shape)
-        async with self._reader.snapshot() as snapshot:
-            await self._tell(receiver, snapshot, self.judges[0])
-            self._told, self._passed = snapshot.seen, receiver.passed
-        receiver.complete()
-        while self._held:
-            held, self._held = self._held, []
-            self._freed.set()
-            for encoder, verdicts in held:
-                await self._give(encoder, verdicts)
-        self._held = None
-        self._freed.set()
-
-    async def _tell(
-        self, receiver: SnapshotReceiver, snapshot: PostgresSnapshot, judge: _Judge
-    ) -> None:
-        table = self._described
-        columns = range(len(table.columns))
-        async for page in snapshot.pages(table, columns, judge.conditions):
-            now = time.time_ns() // 1000
-            for row, wanted in zip(
-                page, await self._reader.matching(table, judge, page), strict=True
-            ):
-                if wanted:
-                    change = RowChange(_NOWHERE, Kind.INSERT, table, now, 0, row, None)
-                    encoder = ChangeEncoder(change, max_bytes=_UNLIMITED, snapshot=True)
-                    payload = encoder.payload(View(tuple(columns)), [judge.id])
-                    receiver.change(Change(payload))
-            await receiver.room()
-
-    def resume(self, since: str | None) -> None:
-        """Leave out what the listeners have had, if the slot still has all that came after."""
-        if since is not None and self._reader.continues:
-            self._last = _position(since)
-            self.resumed = self._last is not None
-
-    async def deliver(self, encoder: ChangeEncoder, verdicts: Sequence[_Verdict]) -> None:
-        if self._held is None:
-            await self._give(encoder, verdicts)
-            return
-        while self._held is not None and len(self._held) >= _MOST_HELD:
-            self._freed.clear()
-            await self._freed.wait()
-        if self._held is None:
-            await self._give(encoder, verdicts)
-        else:
-            self._held.append((encoder, verdicts))
-
-    async def _give(self, encoder: ChangeEncoder, verdicts: Sequence[_Verdict]) -> None:
-        """A change that came before, as a durable slot repeats them, is left out, and one that
-        the rows have told."""
-        change = encoder.change
-        if self._told is not None:
-            if change.position.lsn >= self._told.end:
-                self._told = None
-                self._passed()
-            elif self._told.sees(change.xid):
-                return
-        if self._last is not None and change.position <= self._last:
-            return
-        held = [judge for judge, verdict in verdicts if await self._settled(verdict)]
-        if not held:
-            return
-        self._last = change.position
-        shown = () if change.kind is Kind.TRUNCATE else tuple(range(len(change.table.columns)))
-        payload = encoder.payload(View(shown), [judge.id for judge in held])
-        filters = frozenset(j.binding.filter for j in held if j.binding.filter is not None)
-        self.receiver.change(Change(payload, matched=filters, decoded=change))
-        await self.receiver.room()
-
-    async def close(self) -> None:
-        self._reader.remove(self)
-        await self._upstream.stop_idle()
-
-    async def _settled(self, verdict: bool | asyncio.Future[bool]) -> bool:
-        if isinstance(verdict, bool):
-            return verdict
-        try:
-            return await verdict
-        except UndecidedError as error:
-            self.receiver.gap(Gap(self.table, "undecided", str(error)))
-            return False
 
 
 def _explained(error: SourceError) -> SourceError:
@@ -507,12 +368,3 @@ def _explained(error: SourceError) -> SourceError:
             "the role may not read a replication slot", "Run `alter role <name> with replication`"
         )
     return error
-
-
-def _position(text: str) -> Position | None:
-    epoch, _, rest = text.partition(":")
-    lsn, _, ordinal = rest.partition(":")
-    try:
-        return Position(int(epoch), parse_lsn(lsn), int(ordinal))
-    except (ValueError, LsnError):
-        return None
