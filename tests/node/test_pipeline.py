@@ -8,7 +8,7 @@ from realtime_hub.hub.dispatch import Dispatcher
 from realtime_hub.hub.ports import Batch, SourceState
 from realtime_hub.hub.registry import Registry
 from realtime_hub.log.memory import MemoryChangeLog
-from realtime_hub.node import preparing
+from realtime_hub.node import pipeline, preparing
 from realtime_hub.node.pipeline import Pipeline
 from tests.hub.parts import Recorder, SetAuthorizer, SetOracle, binding, insert, make_table
 
@@ -22,14 +22,19 @@ class ListSource:
         self._batches = batches
         self._failure = failure
         self.confirmed: list[int] = []
+        self.begun = self.ended = 0
 
     async def batches(self) -> AsyncIterator[Batch]:
-        for batch in self._batches:
-            yield batch
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.01)
-        if self._failure:
-            raise self._failure
+        self.begun += 1
+        try:
+            for batch in self._batches:
+                yield batch
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
+            if self._failure:
+                raise self._failure
+        finally:
+            self.ended += 1
 
     def confirm(self, lsn: int) -> None:
         self.confirmed.append(lsn)
@@ -133,6 +138,23 @@ async def test_rows_wait_while_rights_cannot_be_read(monkeypatch):
     await parts.pipeline.run()
     assert seen_while_down == [[], []]
     assert parts.received() == [1]
+
+
+async def test_a_stream_is_let_go_and_read_anew_where_rights_cannot_be_read_for_long(monkeypatch):
+    monkeypatch.setattr(pipeline, "_PATIENCE_SECONDS", -1)
+    table = make_table()
+    source = ListSource([Batch([insert(table, n, 1, "a", lsn=n)]) for n in (1, 2)])
+    parts = Parts(source)
+    failures = [DatabaseUnreachableError("down"), DatabaseUnreachableError("down")]
+
+    async def table_changed(table):
+        if failures:
+            raise failures.pop()
+
+    parts.authorizer.table_changed = table_changed
+    await parts.pipeline.run()
+    assert source.begun == source.ended == 3
+    assert parts.received() == [1, 2]
 
 
 async def test_what_the_source_cannot_mend_ends_the_run():

@@ -149,7 +149,7 @@ async def _print_changes(
             source.confirm(batch.confirmable)
     finally:
         sys.stdout.flush()
-        await batches.aclose()  # type: ignore[attr-defined]
+        await batches.aclose()
 
 
 def line(change: Change) -> str:

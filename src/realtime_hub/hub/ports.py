@@ -49,14 +49,15 @@ class Source(Protocol):
     empty; the first one says that reading has begun.
     Failures: what may pass (connection lost, slot in use) is retried inside, with back-off;
     what can't is raised from `batches` as a SourceError.
-    Cancellation: `batches` may be cancelled at any await and is then finished.
+    Cancellation: `batches` may be cancelled at any await, or closed, and is then finished; who
+    asks for another one gets all that was not confirmed.
     Closing: whoever made the source calls `aclose`, once `batches` has ended.
     """
 
     @property
     def state(self) -> SourceState: ...
 
-    def batches(self) -> AsyncIterator[Batch]: ...
+    def batches(self) -> AsyncGenerator[Batch, None]: ...
 
     def confirm(self, lsn: int) -> None:
         """Everything up to `lsn` is durable. Never blocks; lower values are ignored."""

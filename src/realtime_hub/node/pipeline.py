@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
+
+import structlog
 
 from realtime_hub.changes import Table, TableName
 from realtime_hub.errors import SlotLostError
@@ -22,6 +25,9 @@ from realtime_hub.node.messages import MessageReader, is_message_table
 from realtime_hub.node.preparing import prepare
 from realtime_hub.node.recent import Recent
 
+log = structlog.get_logger(__name__)
+
+_PATIENCE_SECONDS: Final = 5.0
 _TABLE_OF: Final = attrgetter("table.schema", "table.name")
 
 
@@ -85,20 +91,41 @@ class Pipeline:
             raise group.exceptions[0] from None
 
     async def _read(self) -> None:
-        async for batch in self._source.batches():
-            if self._begun is not None:
-                self._begun()
-                self._begun = None
-            await self._take(batch)
-            await self._log.room()
+        while not await self._read_on():
+            log.warning("stream_let_go")
 
-    async def _take(self, batch: Batch) -> None:
+    async def _read_on(self) -> bool:
+        """Read until the source ends; false if it has to be read anew from what was confirmed.
+
+        A server that shuts down answers no question, and waits for the end of its streams: who
+        held on to one while rights can't be read would keep it from ending.
+        """
+        async with aclosing(self._source.batches()) as batches:
+            async for batch in batches:
+                if self._begun is not None:
+                    self._begun()
+                    self._begun = None
+                if not await self._prepared(batch):
+                    return False
+                self._take(batch)
+                await self._log.room()
+        return True
+
+    async def _prepared(self, batch: Batch) -> bool:
+        """Whether the rights of all tables have been read, in the versions that come now."""
+        for change in self._without_messages(batch).changes:
+            table = change.table
+            if self._tables.get(table.full_name) is not table:
+                if not await prepare(self._authorizer, table, patience=_PATIENCE_SECONDS):
+                    return False
+                self._tables[table.full_name] = table
+        return True
+
+    def _take(self, batch: Batch) -> None:
         fresh = self._fresh(batch)
         kept = self._without_messages(fresh)
-        for table in self._changed_tables(kept):
-            await prepare(self._authorizer, table)
         self._authorizer.follow(fresh)
-        # Without an await from here on: what stands in the log has been dispatched, so who
+        # Without an await: what stands in the log has been dispatched, so who
         # has read up to its head and is registered in that moment misses and repeats nothing.
         self._log.append(kept)
         if self._recent is not None:
@@ -139,15 +166,6 @@ class Pipeline:
             return batch
         changes = [change for change in batch.changes if not is_message_table(change.table)]
         return batch if len(changes) == len(batch.changes) else Batch(changes, batch.confirmable)
-
-    def _changed_tables(self, batch: Batch) -> list[Table]:
-        changed = []
-        for change in batch.changes:
-            table = change.table
-            if self._tables.get(table.full_name) is not table:
-                self._tables[table.full_name] = table
-                changed.append(table)
-        return changed
 
     async def _confirm(self) -> None:
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from realtime_hub.changes import Change
 from realtime_hub.hub.ports import Batch, SourceState
@@ -31,7 +31,7 @@ class MemorySource:
             changes = Batch(changes, changes[-1].position.lsn if changes else 0)
         self._queue.put_nowait(changes)
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch, None]:
         if self._state is not SourceState.CLOSED:
             self._state = SourceState.STREAMING
         while (batch := await self._queue.get()) is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
@@ -26,6 +26,8 @@ from realtime_hub.wire.replication import (
 from realtime_hub.wire.transactions import Transactions
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 MAX_FRAMES: Final = 500
 MAX_BYTES: Final = 4 << 20
@@ -47,10 +49,17 @@ _STATUS_DELAY: Final = 1.0
 centre's rate one for every change doubled what the stream costs the database (bench/latency.py)."""
 
 
+_CATALOG_PATIENCE: Final = 5.0
+"""Seconds for which a stream waits for an answer from elsewhere in the database. A server that
+shuts down answers nobody any more, and waits until all of the stream is confirmed: then one of the
+two must let go."""
+
+
 class Describer(Protocol):
     """Knows the catalog: what a Relation message leaves out, and what pgoutput leaves out of rows.
 
-    Both methods may raise DatabaseUnreachableError, and are then called again: rows wait.
+    Both methods may raise DatabaseUnreachableError, and are then called again for a while: rows
+    wait, until the stream is given up and begun anew.
     """
 
     async def describe(self, relation: Relation) -> Table:
@@ -212,14 +221,7 @@ class Session:
         return Batch(changes, confirmable)
 
     async def _describe(self, relation: Relation) -> None:
-        backoff = Backoff()
-        while True:
-            try:
-                table = await self._describer.describe(relation)
-            except DatabaseUnreachableError as error:
-                await self._wait_for_catalog(error, backoff)
-            else:
-                break
+        table = await _answered(lambda: self._describer.describe(relation))
         self._relation = None
         self._transactions.describe(table)
         self._incomplete.pop(relation.oid, None)
@@ -240,7 +242,7 @@ class Session:
         for change in changes:
             if change.table is table:
                 rows += [row for row in _whole_rows(change, whole_old) if row is not None]
-        generated = iter(await self._ask(table, rows))
+        generated = iter(await _answered(lambda: self._describer.generate(table, rows)))
         completed = []
         for change in changes:
             if change.table is table:
@@ -251,19 +253,6 @@ class Session:
                 )
             completed.append(change)
         return completed
-
-    async def _ask(self, table: Table, rows: Sequence[Row]) -> list[Row]:
-        backoff = Backoff()
-        while True:
-            try:
-                return await self._describer.generate(table, rows)
-            except DatabaseUnreachableError as error:
-                await self._wait_for_catalog(error, backoff)
-
-    async def _wait_for_catalog(self, error: DatabaseUnreachableError, backoff: Backoff) -> None:
-        delay = backoff.next()
-        log.warning("catalog_unreachable", error=str(error), retry_in=round(delay, 3))
-        await asyncio.sleep(delay)
 
     def _tick(self) -> None:
         self._send_status(reply_requested=True)
@@ -282,6 +271,21 @@ class Session:
             reply_requested=reply_requested,
         )
         self._connection.send(status)
+
+
+async def _answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """What the catalog says. Raises DatabaseUnreachableError once it has not said it for long."""
+    backoff = Backoff()
+    until = time.monotonic() + _CATALOG_PATIENCE
+    while True:
+        try:
+            return await ask()
+        except DatabaseUnreachableError as error:
+            if time.monotonic() > until:
+                raise
+            delay = backoff.next()
+            log.warning("catalog_unreachable", error=str(error), retry_in=round(delay, 3))
+        await asyncio.sleep(delay)
 
 
 def _whole_rows(change: Change, whole_old: bool) -> tuple[Row | None, Row | None]:

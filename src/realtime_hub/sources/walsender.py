@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -132,7 +132,7 @@ class WalsenderSource:
             origin=self._origin,
         )
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch, None]:
         """The committed changes, in order; may be iterated once at a time.
 
         Back-pressure: nothing is read from the server until the next batch is asked for.

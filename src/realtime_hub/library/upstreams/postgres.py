@@ -275,7 +275,7 @@ class SlotReader:
             self._lose(error)
             raise
         finally:
-            await batches.aclose()  # type: ignore[attr-defined]
+            await batches.aclose()
 
     async def _hand_on(self, batch: Batch) -> None:
         """Ask PostgreSQL what it must be asked for the whole batch at once, then deliver in
