@@ -35,12 +35,13 @@ async def begin(ledger: Ledger, follower: Follower) -> None:
     await follower.until(lambda: follower.numbers == [1])
 
 
-async def ended(gateway: Gateway) -> None:
+async def write_until_it_ends(ledger: Ledger, gateway: Gateway) -> None:
+    """However many transactions one fsync or one frame takes, more of them come."""
     process = gateway.process
     assert process is not None
     async with asyncio.timeout(60):
-        while process.poll() is None:  # noqa: ASYNC110 - another process' end
-            await asyncio.sleep(0.05)
+        while process.poll() is None:
+            await asyncio.to_thread(ledger.write, 20, each=3)
     gateway.process = None
 
 
@@ -63,10 +64,8 @@ async def test_a_gateway_killed_at_any_step_loses_and_repeats_nothing(
             await asyncio.to_thread(gateway.stop)
             arm(gateway, place, hits=3)
             gateway.start()
-            writing = asyncio.create_task(asyncio.to_thread(ledger.write, 200, each=3))
-            await ended(gateway)
+            await write_until_it_ends(ledger, gateway)
             assert f"failpoint {place}" in gateway.log
-            await writing
             gateway.program = "realtime_hub"
             gateway.start()
             ledger.write(2)
