@@ -10,6 +10,7 @@ filter, everything proven.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +18,15 @@ from typing import Any
 
 import pytest
 
-from realtime_hub.scan import scan
+from realtime_hub.scan import Cleanup, scan
 
 CORPUS = Path(__file__).parent / "corpus"
 CASES = sorted(folder.name for folder in CORPUS.iterdir())
 FIELDS = ("kind", "event", "schema", "table", "filter", "resolution")
 USUAL = {"kind": "postgres_changes", "schema": "public", "filter": None, "resolution": "proven"}
 BESIDE = {"schema": None, "table": None, "filter": None, "resolution": "proven"}
+MAKING = re.compile(r"\b(?:(?:set_)?channel|from_?|stream)\s*\(|\bsend\(JSON")
+LISTENING = re.compile(r"\bon(?:[A-Z_]\w+)?\s*\(|\bstream\s*\(|\{ event: '")
 
 Fact = tuple[Any, ...]
 
@@ -121,11 +124,19 @@ def test_the_scanner_finds_all_of_the_corpus_and_nothing_else() -> None:
     assert all(score.precision(what) == score.recall(what) == 1.0 for what in score.true)
 
 
-def test_the_truth_speaks_of_lines_that_are_there() -> None:
+def test_each_line_of_the_truth_is_where_the_call_is_written() -> None:
     for case in CASES:
         for channel in truth(case)["channels"]:
-            places = [(channel["file"], channel["line"])]
-            places += [(b.get("file") or channel["file"], b["line"]) for b in channel["bindings"]]
-            for file, line in places:
-                lines = (CORPUS / case / file).read_text(encoding="utf-8").splitlines()
-                assert lines[line - 1].strip()
+            assert MAKING.search(line(case, channel["file"], channel["line"])), case
+            for binding in channel["bindings"]:
+                file = binding.get("file") or channel["file"]
+                assert LISTENING.search(line(case, file, binding["line"])), case
+
+
+def line(case: str, file: str, number: int) -> str:
+    return (CORPUS / case / file).read_text(encoding="utf-8").splitlines()[number - 1]
+
+
+def test_every_way_to_close_a_channel_has_a_case() -> None:
+    said = {c.get("cleanup") for case in CASES for c in truth(case)["channels"]} - {None}
+    assert said == set(Cleanup)

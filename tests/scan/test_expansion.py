@@ -266,3 +266,25 @@ def test_publication_statements_are_read_within_blocks_too(tmp_path: Path) -> No
         (2, "add", ["a", "shop.b"]),
         (4, "drop", ["a"]),
     ]
+
+
+def test_a_list_made_of_itself_is_read_once(tmp_path: Path) -> None:
+    found = scanned(
+        tmp_path,
+        {
+            "live.ts": """
+            class Live {
+              tables = ['a', 'b']
+              start() {
+                this.tables = this.tables.filter((table) => table !== skipped)
+                for (const table of this.tables) {
+                  supabase.channel(table)
+                    .on('postgres_changes', { event: '*', schema: 'public', table }, f).subscribe()
+                }
+              }
+            }
+            export const live = new Live()
+            """
+        },
+    )
+    assert [each.table for each in found.subscriptions] == ["a", "b"]

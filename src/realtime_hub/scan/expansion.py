@@ -39,6 +39,7 @@ class Expanded:
 class Expansion:
     def __init__(self, values: Values) -> None:
         self._values = values
+        self._listed: set[tuple[str, int, int]] = set()
 
     def all(
         self, evaluate: Callable[[Env, list[Blocker]], T], start: Expanded | None = None
@@ -93,16 +94,26 @@ class Expansion:
 
     def items(self, iterable: Value) -> list[Value] | None:
         """Those of a list that is written out, or of an object's entries; None if not known."""
-        found: list[Value] = []
-        for each in self._values.reduce(iterable):
-            match each.expr:
-                case Array(items=items):
-                    found += [each.of(item) for item in items]
-                case Record() as record:
-                    found += [each.of(_key(record, name)) for name, _ in record.fields]
-                case Call() as call:
-                    found += self._parts(each, call) or ()
-        return found or None
+        key = (iterable.module.path, iterable.expr.start, iterable.expr.end)
+        if key in self._listed:  # `list = list.filter(f)` has no items of its own
+            return None
+        self._listed.add(key)
+        try:
+            return [
+                item for each in self._values.reduce(iterable) for item in self._of(each)
+            ] or None
+        finally:
+            self._listed.discard(key)
+
+    def _of(self, value: Value) -> list[Value]:
+        match value.expr:
+            case Array(items=items):
+                return [value.of(item) for item in items]
+            case Record() as record:
+                return [value.of(_key(record, name)) for name, _ in record.fields]
+            case Call() as call:
+                return self._parts(value, call) or []
+        return []
 
     def keys(self, iterable: Value) -> list[Value] | None:
         found = [

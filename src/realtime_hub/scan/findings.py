@@ -14,6 +14,7 @@ from realtime_hub.scan.cleanup import Closer
 from realtime_hub.scan.lifecycle import EFFECTS
 from realtime_hub.scan.model import CHANGES, Binding, Channel, Cleanup, Finding, Level, Style
 from realtime_hub.scan.rules import RULES
+from realtime_hub.scan.shapes import argument_of
 from realtime_hub.scan.syntax import CallSite, Function, Module, Use
 from realtime_hub.scan.values import Values
 from realtime_hub.scan.vocabulary import words
@@ -70,21 +71,21 @@ class Findings:
                 yield _finding(rule, binding.file, binding.line, binding.filter.text or "")
         for line in _late(draft):
             yield _finding("RH214", channel.file, line, f"{channel.name} is open already")
-        yield from self._effect(draft, channel, closer)
+        yield from self._effect(draft, channel)
         if channel.cleanup is Cleanup.LEAK:
             for module, site in closer.dropped:
                 if site.function == 0:
                     continue  # for as long as the page or the process lives
                 called = module.code(site.call)[:60]
                 yield _finding("RH217", module.path, site.call.line, f"{called} is let go")
-        if channel.cleanup in _OPEN and _serves(draft, closer):
+        if channel.cleanup in _OPEN and _serves(draft):
             detail = f"{channel.owner or 'the handler'} runs for each request"
             yield _finding("RH218", channel.file, channel.line, detail)
 
     @staticmethod
-    def _effect(draft: Draft, channel: Channel, closer: Closer) -> Iterator[Finding]:
+    def _effect(draft: Draft, channel: Channel) -> Iterator[Finding]:
         for function in draft.module.enclosing(draft.function):
-            site = closer.argument_of(draft.module, function)
+            site = argument_of(draft.module, function)
             if site is not None and site.call.method in EFFECTS:
                 hook = site.call.method.startswith("use") and site.call.method.endswith("Effect")
                 if hook and len(site.call.arguments) == 1:
@@ -168,19 +169,19 @@ def _in_loop(draft: Draft, channel: Channel) -> bool:
 # Request handlers
 
 
-def _serves(draft: Draft, closer: Closer) -> bool:
+def _serves(draft: Draft) -> bool:
     module = draft.module
-    return any(_is_handler(module, each, closer) for each in module.enclosing(draft.function))
+    return any(_is_handler(module, each) for each in module.enclosing(draft.function))
 
 
-def _is_handler(module: Module, function: Function, closer: Closer) -> bool:
+def _is_handler(module: Module, function: Function) -> bool:
     first = function.parameters[0].name.lstrip("_") if function.parameters else ""
     exported = any(export.local == function.name for export in module.exports)
     if function.name in _METHODS and exported and function.parent == 0:
         return True
     if function.name in _HANDLERS | {"default"} and function.parent == 0:
         return first in _REQUESTS or _is_route(module)
-    site = closer.argument_of(module, function)
+    site = argument_of(module, function)
     return site is not None and _routes(site, first)
 
 

@@ -46,6 +46,7 @@ _STORING: Final = frozenset({"push", "add", "set", "append", "unshift", "addAll"
 _TAKING: Final = frozenset({"get", "pop", "remove", "at", "shift", "find", "values"})
 _EACH: Final = frozenset({"forEach", "map", "flatMap", "filter", "each"})
 _STATES: Final = frozenset({"set", "setState", "patchState", "$patch", "assign"})
+_COMMON: Final = frozenset({"current", "value", THIS, "[]"})
 _ROUNDS: Final = 4
 
 Place = tuple[object, ...]
@@ -207,6 +208,14 @@ class Holding:
     def mentions(self, module: Module, expr: Expr) -> bool:
         """The channel is somewhere in it."""
         return any(self._is(module, each) for each in walk(expr))
+
+    def is_named(self, module: Module, start: int, end: int) -> bool:
+        """The channel's variable is named in a part of the text."""
+        return any(
+            start <= at < end
+            for name in self._names - _COMMON
+            for at in module.references.get(name, ())
+        )
 
     def _is(self, module: Module, expr: Expr) -> bool:
         node = self._draft.node

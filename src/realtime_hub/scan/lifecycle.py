@@ -25,6 +25,7 @@ TEARDOWN_METHODS: Final = words(
     "onModuleDestroy onApplicationShutdown beforeApplicationShutdown ionViewWillLeave "
     "ionViewDidLeave cancel __exit__ __aexit__ __del__ teardown"
 )
+LISTENING: Final = frozenset({"on", "once", "addEventListener", "addListener"})
 ENDS: Final = words(
     "abort close end exit disconnect beforeunload unload pagehide beforeExit SIGINT SIGTERM "
     "finish astro:before-swap"

@@ -238,6 +238,38 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """A statement or expression that takes one of several branches; total: always one."""
+
+    branches: tuple[Branch, ...]
+    total: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Offsets of its parts."""
+
+    body: tuple[int, int]
+    handlers: tuple[tuple[int, int], ...]
+    final: tuple[int, int] | None
+
+    @property
+    def end(self) -> int:
+        return max(part[1] for part in (self.body, *self.handlers, self.final or self.body))
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """`return` or `throw`, or an arrow's value. function: that it leaves."""
+
+    start: int
+    end: int
+    function: int
+    value: Expr | None = None
+    raised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Import:
     """name: `default`, `*` for the module itself, or what is imported."""
 
@@ -266,7 +298,8 @@ class Comment:
 
 @dataclass(slots=True)
 class Module:
-    """A file. path: relative, POSIX. language: of its code. text: with other languages blanked."""
+    """A file. path: relative, POSIX. language: of its code. text: with other languages blanked.
+    endless: loops that are not left."""
 
     path: str
     language: str
@@ -277,13 +310,20 @@ class Module:
     assignments: list[Assignment] = field(default_factory=list)
     records: list[tuple[Record, int]] = field(default_factory=list)
     loops: list[Loop] = field(default_factory=list)
-    branches: list[Branch] = field(default_factory=list)
-    finals: list[tuple[int, int]] = field(default_factory=list)
+    forks: list[Fork] = field(default_factory=list)
+    tries: list[Try] = field(default_factory=list)
+    exits: list[Exit] = field(default_factory=list)
+    awaits: list[Awaited] = field(default_factory=list)
+    endless: list[tuple[int, int]] = field(default_factory=list)
     imports: dict[str, Import] = field(default_factory=dict)
     exports: list[Export] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     references: dict[str, list[int]] = field(default_factory=dict)
     damaged: bool = False
+
+    @property
+    def branches(self) -> Iterator[Branch]:
+        return (branch for fork in self.forks for branch in fork.branches)
 
     def code(self, node: Node) -> str:
         """The node's text, on one line."""

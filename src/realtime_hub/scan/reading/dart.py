@@ -53,14 +53,21 @@ class DartReader(DartValues):
                 if children and children[0].kind() != "assignment_expression":
                     self._used(value, Use.DISCARDED, node)
             case "return_statement":
-                value = self._used(self._cascade(node.named_children()), Use.RETURNED, node)
-                self.module.functions[self._function].returns.append(value)
+                parts = node.named_children()
+                read = self._used(self._cascade(parts), Use.RETURNED, node) if parts else None
+                self._leave(node, read)
             case "block" | "switch_block":
+                if kind == "switch_block":
+                    self._switch(node)
                 with self._scope(*span(node)[:2]):
                     self._statements(node.children())
-            case "finally_clause":
-                self.module.finals.append(span(node)[:2])
+            case "try_statement":
+                self._try(node)
                 self._statements(node.children())
+            case "while_statement":
+                self._while(node)
+            case "rethrow_statement":
+                self._leave(node, raised=True)
             case "if_statement":
                 self._if(node)
             case "for_statement":
@@ -157,11 +164,10 @@ class DartReader(DartValues):
     def _if(self, node: SgNode) -> None:
         parts = node.named_children()
         test = parts[0] if parts else None
-        first = True
+        guarded = [p for p in parts if p.kind() == "block" or p.kind().endswith("_statement")]
+        arms = [(None if place else test, part) for place, part in enumerate(guarded)]
+        self._fork(arms, total=len(arms) > 1)
         for part in parts:
-            if part.kind() == "block" or part.kind().endswith("_statement"):
-                self._branch(test if first else None, part)
-                first = False
             self._statement(part, part.kind())
 
     def _for(self, node: SgNode) -> None:

@@ -12,7 +12,6 @@ from realtime_hub.scan.reading.strings import unescaped
 from realtime_hub.scan.syntax import (
     THIS,
     Array,
-    Awaited,
     Call,
     Choice,
     Expr,
@@ -84,7 +83,10 @@ class DartValues(Reader):
             case "await_expression":
                 inner = node.named_children()
                 value = self._expression(inner[-1]) if inner else Opaque(start, end, line)
-                return Awaited(start, end, line, value)
+                return self._await(node, value)
+            case "throw_expression":
+                self._leave(node, raised=True)
+                return self._opaque(node)
             case "unary_expression":
                 return self._inner(node, name)
             case "additive_expression" | "conditional_expression" | "if_null_expression":
@@ -313,7 +315,7 @@ class DartValues(Reader):
                     self._parameters(each, function)
             if arrow is not None:
                 function.body = span(arrow)[:2]
-                function.returns.append(self._expression(arrow))
+                self._leave(arrow, self._expression(arrow))
             elif body is not None:
                 self._body(body, function, words)
         return self._lambda(node, function)
@@ -323,7 +325,8 @@ class DartValues(Reader):
             self._statements(body.children())
             return
         parts = [each for each in body.named_children() if each.kind() != "comment"]
-        function.returns.append(self._cascade(parts))
+        if parts:
+            self._leave(parts[-1], self._cascade(parts))
 
     def _parameters(self, given: SgNode, function: Function) -> None:
         """Named and positional ones; a default stands behind its parameter."""

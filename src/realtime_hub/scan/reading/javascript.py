@@ -65,10 +65,17 @@ class JavaScriptReader(JavaScriptValues):
             case "for_in_statement":
                 self._for_in(node)
             case "statement_block" | "switch_body" | "for_statement" | "class_static_block":
+                if kind == "switch_body":
+                    self._switch(node)
                 with self._scope(*span(node)[:2]):
                     self._statements(node.children())
-            case "finally_clause":
-                self.module.finals.append(span(node)[:2])
+            case "try_statement":
+                self._try(node)
+                self._statements(node.children())
+            case "while_statement":
+                self._while(node)
+            case "throw_statement":
+                self._leave(node, raised=True)
                 self._statements(node.children())
             case "enum_declaration":
                 self._enum(node)
@@ -132,11 +139,11 @@ class JavaScriptReader(JavaScriptValues):
             )
 
     def _return(self, node: SgNode) -> None:
+        value = None
         for child in node.named_children():
-            if child.kind() == "comment":
-                continue
-            value = self._used(self._expression(child), Use.RETURNED, node)
-            self.module.functions[self._function].returns.append(value)
+            if child.kind() != "comment":
+                value = self._used(self._expression(child), Use.RETURNED, node)
+        self._leave(node, value)
 
     def _function_declaration(self, node: SgNode) -> Expr:
         name = node.field("name")
@@ -203,11 +210,12 @@ class JavaScriptReader(JavaScriptValues):
         test = node.field("condition")
         if test is not None:
             self._expression(test)
-        for name in ("consequence", "alternative"):
-            part = node.field(name)
-            if part is not None:
-                self._branch(test if name == "consequence" else None, part)
-                self._statement(part, part.kind())
+        consequence, alternative = node.field("consequence"), node.field("alternative")
+        arms = [(test, consequence), (None, alternative)]
+        parts = [(given, part) for given, part in arms if part is not None]
+        self._fork(parts, total=alternative is not None)
+        for _, part in parts:
+            self._statement(part, part.kind())
 
     def _for_in(self, node: SgNode) -> None:
         left, right, body = node.field("left"), node.field("right"), node.field("body")

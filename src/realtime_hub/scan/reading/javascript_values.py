@@ -12,7 +12,6 @@ from realtime_hub.scan.reading.strings import unescaped
 from realtime_hub.scan.syntax import (
     THIS,
     Array,
-    Awaited,
     Call,
     Choice,
     Expr,
@@ -128,7 +127,7 @@ class JavaScriptValues(Reader):
         return value
 
     def _awaited(self, node: SgNode) -> Expr:
-        return Awaited(*span(node), self._inner(node, "", -1))
+        return self._await(node, self._inner(node, "", -1))
 
     def _class_value(self, node: SgNode) -> Expr:
         self._statement(node, "class_declaration")
@@ -250,16 +249,16 @@ class JavaScriptValues(Reader):
             test = node.field("condition")
             if test is not None:
                 self._expression(test)
-            parts = [node.field("consequence"), node.field("alternative")]
-            for part in parts:
-                self._branch(test, part)
-            return Choice(start, end, line, tuple(self._expression(p) for p in parts if p))
+            arms = [node.field("consequence"), node.field("alternative")]
+            parts = [part for part in arms if part is not None]
+            self._fork(zip((test, None), parts, strict=False), total=True)
+            return Choice(start, end, line, tuple(self._expression(part) for part in parts))
         left, right, operator = node.field("left"), node.field("right"), node.field("operator")
         if left is None or right is None or operator is None:
             return self._opaque(node)
         first = self._expression(left)
         if operator.text() == "&&":
-            self._branch(left, right)
+            self._fork([(left, right)], total=False)
             return self._expression(right)
         values = (first, self._expression(right))
         match operator.text():
@@ -354,5 +353,4 @@ class JavaScriptValues(Reader):
         if body.kind() == "statement_block":
             self._statements(body.children())
             return
-        value = self._used(self._expression(body), Use.RETURNED, body)
-        function.returns.append(value)
+        self._leave(body, self._used(self._expression(body), Use.RETURNED, body))

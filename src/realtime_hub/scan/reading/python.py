@@ -11,7 +11,7 @@ from realtime_hub.scan.reading.python_values import PythonValues
 from realtime_hub.scan.reading.reader import span
 from realtime_hub.scan.syntax import THIS, Export, Expr, Import, Member, Module, Name, Path, Use
 
-_BLOCKS: Final = frozenset({"block", "try_statement", "with_statement", "match_statement"})
+_BLOCKS: Final = frozenset({"block", "with_statement"})
 
 
 class PythonReader(PythonValues):
@@ -32,20 +32,28 @@ class PythonReader(PythonValues):
                     else:
                         self._used(self._expression(child), Use.DISCARDED, node)
             case "return_statement":
+                value = None
                 for child in node.named_children():
                     value = self._used(self._expression(child), Use.RETURNED, node)
-                    self.module.functions[self._function].returns.append(value)
+                self._leave(node, value)
+            case "raise_statement":
+                self._leave(node, raised=True)
+                self._statements(node.named_children())
             case "function_definition":
                 self._function_definition(node)
             case "class_definition":
                 self._class(node)
-            case "if_statement" | "elif_clause" | "while_statement":
-                self._conditional(node)
+            case "if_statement":
+                self._if(node)
+            case "try_statement":
+                self._try(node)
+                self._statements(node.children())
+            case "while_statement":
+                self._while(node)
+            case "match_statement":
+                self._match(node)
             case "for_statement":
                 self._for(node)
-            case "finally_clause":
-                self.module.finals.append(span(node)[:2])
-                self._statements(node.children())
             case "global_statement" | "nonlocal_statement":
                 for child in node.named_children():
                     self._outer.add((self._function, child.text()))
@@ -147,15 +155,27 @@ class PythonReader(PythonValues):
             if isinstance(read, Name):
                 self._bind(read, value, node, path, alone=True)
 
-    def _conditional(self, node: SgNode) -> None:
-        test = node.field("condition")
-        if test is not None:
-            self._expression(test)
-        for child in node.children():
-            if child.kind() in {"block", "elif_clause", "else_clause"}:
-                if node.kind() != "while_statement":
-                    self._branch(test if child.kind() == "block" else None, child)
-                self._statement(child, child.kind())
+    def _if(self, node: SgNode) -> None:
+        kinds = {"elif_clause", "else_clause"}
+        clauses = [each for each in node.children() if each.kind() in kinds]
+        arms: list[tuple[SgNode | None, SgNode]] = []
+        for each in (node, *clauses):
+            test, part = each.field("condition"), each.field("consequence") or each.field("body")
+            if test is not None:
+                self._expression(test)
+            if part is not None:
+                arms.append((test, part))
+        self._fork(arms, total=bool(clauses) and clauses[-1].kind() == "else_clause")
+        for _, part in arms:
+            self._statement(part, part.kind())
+
+    def _match(self, node: SgNode) -> None:
+        subject, body = node.field("subject"), node.field("body")
+        if subject is not None:
+            self._expression(subject)
+        if body is not None:
+            self._switch(body)
+            self._statements(body.children())
 
     def _for(self, node: SgNode) -> None:
         left, right, body = node.field("left"), node.field("right"), node.field("body")

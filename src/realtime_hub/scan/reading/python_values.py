@@ -11,7 +11,6 @@ from realtime_hub.scan.reading.reader import Reader, called_at, joined, span
 from realtime_hub.scan.syntax import (
     THIS,
     Array,
-    Awaited,
     Call,
     Choice,
     Expr,
@@ -61,7 +60,7 @@ class PythonValues(Reader):
             case "await":
                 inner = node.named_children()
                 value = self._expression(inner[0]) if inner else Opaque(start, end, line)
-                return Awaited(start, end, line, value)
+                return self._await(node, value)
             case "binary_operator" | "boolean_operator" | "conditional_expression":
                 return self._operation(node)
             case "lambda":
@@ -232,7 +231,7 @@ class PythonValues(Reader):
             if given is not None:
                 self._parameters(given, function)
             if body is not None and node.kind() == "lambda":
-                function.returns.append(self._expression(body))
+                self._leave(body, self._expression(body))
             elif body is not None:
                 self._statements(body.children())
         return self._lambda(node, function)

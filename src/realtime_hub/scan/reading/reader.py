@@ -15,7 +15,9 @@ from realtime_hub.scan.syntax import (
     Branch,
     Call,
     CallSite,
+    Exit,
     Expr,
+    Fork,
     Function,
     Lambda,
     Literal,
@@ -26,10 +28,12 @@ from realtime_hub.scan.syntax import (
     Opaque,
     Path,
     Template,
+    Try,
     Use,
 )
 
 _DAMAGE: Final = frozenset({"ERROR", "MISSING"})
+_BLOCKS: Final = frozenset({"block", "statement_block"})
 
 
 class Reader(ABC):
@@ -168,14 +172,48 @@ class Reader(ABC):
         start, end, _ = span(node)
         self.module.loops.append(Loop(targets, iterable, keys, start, end))
 
-    def _branch(self, test: SgNode | None, guarded: SgNode | None) -> None:
-        if guarded is None:
-            return
-        start, end, _ = span(guarded)
-        words = (0, 0) if test is None else span(test)[:2]
-        text = "" if test is None else test.text().strip("() \n")
-        never = text in {"false", "False", "0"}
-        self.module.branches.append(Branch(words, start, end, never))
+    def _fork(self, arms: Iterable[tuple[SgNode | None, SgNode]], *, total: bool) -> None:
+        """Arms: each with its test."""
+        self.module.forks.append(Fork(tuple(_branch(*arm) for arm in arms), total))
+
+    def _switch(self, body: SgNode) -> None:
+        """One whose cases are children of the body; those without statements run into the next."""
+        cases = [each for each in body.named_children() if "comment" not in each.kind()]
+        last = cases[-1] if cases else None
+        total = last is not None and _is_default(last)
+        full = [each for each in cases if len(each.named_children()) > (not _is_default(each))]
+        self._fork([(None, each) for each in full], total=total)
+
+    def _try(self, node: SgNode) -> None:
+        """The first block is tried; handlers are clauses, or in Dart blocks behind them."""
+        body, final = (0, 0), None
+        handlers = []
+        for each in node.named_children():
+            start, end, _ = span(each)
+            kind = each.kind()
+            if kind in _BLOCKS and body == (0, 0):
+                body = (start, end)
+            elif kind == "else_clause":
+                body = (body[0], end)
+            elif kind == "finally_clause":
+                final = (start, end)
+            elif kind in _BLOCKS or any(child.kind() in _BLOCKS for child in each.children()):
+                handlers.append((start, end))
+        self.module.tries.append(Try(body, tuple(handlers), final))
+
+    def _while(self, node: SgNode) -> None:
+        """`while (true)` without a `break` is never left."""
+        test = node.field("condition") or next(iter(node.named_children()), None)
+        words = "" if test is None else test.text().strip("()").lower()
+        if words in {"true", "1"} and node.find(kind="break_statement") is None:
+            self.module.endless.append(span(node)[:2])
+        self._statements(node.children())
+
+    def _leave(self, node: SgNode, value: Expr | None = None, *, raised: bool = False) -> None:
+        start, end, _ = span(node)
+        self.module.exits.append(Exit(start, end, self._function, value, raised))
+        if value is not None and not raised:
+            self.module.functions[self._function].returns.append(value)
 
     def _function_scope(self) -> tuple[int, int]:
         function = self.module.functions[self._function]
@@ -188,8 +226,24 @@ class Reader(ABC):
             self._expression(child)
         return Opaque(*span(node))
 
+    def _await(self, node: SgNode, value: Expr) -> Awaited:
+        awaited = Awaited(*span(node), value)
+        self.module.awaits.append(awaited)
+        return awaited
+
     def _lambda(self, node: SgNode, function: Function) -> Lambda:
         return Lambda(*span(node), function.number)
+
+
+def _branch(test: SgNode | None, guarded: SgNode) -> Branch:
+    start, end, _ = span(guarded)
+    words = (0, 0) if test is None else span(test)[:2]
+    text = "" if test is None else test.text().strip("() \n")
+    return Branch(words, start, end, never=text in {"false", "False", "0"})
+
+
+def _is_default(case: SgNode) -> bool:
+    return case.kind().endswith("_default") or case.text().startswith("case _:")
 
 
 def span(node: SgNode) -> tuple[int, int, int]:
