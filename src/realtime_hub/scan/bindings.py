@@ -277,7 +277,7 @@ class Listenings:
         if not values:
             self._values.text(options, blockers)
             return Term(f"{options.code}.{name}", False)
-        term = self._term(values, blockers)
+        term = self._term(values, options.env, blockers)
         return term if term.proven else Term(self._written(options, name) or term.text, False)
 
     def _written(self, options: Value, name: str) -> str | None:
@@ -293,13 +293,12 @@ class Listenings:
         return None
 
     def term(self, value: Value, blockers: list[Blocker]) -> Term:
-        return self._term([value], blockers)
+        return self._term([value], value.env, blockers)
 
-    def _term(self, values: Sequence[Value], blockers: list[Blocker]) -> Term:
-        texts = {self._values.text(value, blockers) for value in values}
-        if len(texts) == 1 and None not in texts:
-            return Term(texts.pop())
-        return Term(values[0].code, False)
+    def _term(self, values: Sequence[Value], env: Env, blockers: list[Blocker]) -> Term:
+        found = [each for value in values for each in self._values.reduce(value)]
+        text = self._values.common_text(found, env, blockers)
+        return Term(values[0].code, False) if text is None else Term(text)
 
     def _filter(self, value: Value | None, blockers: list[Blocker]) -> Term:
         """Text, a `PostgresChangeFilter(type, column, value)`, or a `ChannelFilter`'s text."""

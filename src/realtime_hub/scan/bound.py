@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from realtime_hub.scan.scopes import Given, Looped
-from realtime_hub.scan.syntax import Expr, Module
+from realtime_hub.scan.syntax import Choice, Expr, Module
+
+CHOSEN: Final = "?"
 
 Key = tuple[str, object, str]
 Env = Mapping[Key, "Value"]
@@ -30,10 +33,10 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """A parameter or loop variable whose value is needed and not bound."""
+    """What is needed and not bound: a parameter, a loop variable, which of several options."""
 
     module: Module
-    meaning: Given | Looped
+    meaning: Given | Looped | Choice
 
     @property
     def key(self) -> Key:
@@ -42,3 +45,5 @@ class Blocker:
                 return self.module.path, number, parameter.name
             case Looped(loop=loop, name=name):
                 return self.module.path, loop.start + 0.5, name
+            case Choice(start=start, end=end):
+                return self.module.path, (start, end), CHOSEN

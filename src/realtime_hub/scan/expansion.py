@@ -1,4 +1,5 @@
-"""What parameters and loop variables are bound to: by callers, loops, and calls such as `map`."""
+"""What parameters and loop variables are bound to: by callers, loops, and calls such as `map`; and
+which of several options is taken."""
 
 from __future__ import annotations
 
@@ -6,10 +7,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from realtime_hub.scan.bound import Blocker, Env, Value
+from realtime_hub.scan.bound import CHOSEN, Blocker, Env, Value
 from realtime_hub.scan.model import Place
 from realtime_hub.scan.scopes import Given, Looped
-from realtime_hub.scan.syntax import Array, Call, CallSite, Expr, Lambda, Literal, Module, Record
+from realtime_hub.scan.syntax import (
+    Array,
+    Call,
+    CallSite,
+    Choice,
+    Expr,
+    Lambda,
+    Literal,
+    Module,
+    Record,
+)
 from realtime_hub.scan.values import Values
 
 T = TypeVar("T")
@@ -72,6 +83,16 @@ class Expansion:
             case Given():
                 lambda_ = self._iterated(blocker, blocker.meaning, way)
                 return lambda_ or self._called(blocker, blocker.meaning, way)
+            case Choice():
+                return self._chosen(blocker, blocker.meaning, way)
+
+    @staticmethod
+    def _chosen(blocker: Blocker, choice: Choice, way: Expanded) -> list[Expanded]:
+        """Each option; of two choices it is not known which options go together."""
+        if any(name == CHOSEN for *_, name in way.env):
+            return []
+        options = [Value(each, blocker.module, way.env) for each in choice.options]
+        return [Expanded({**way.env, blocker.key: each}, way.sites) for each in options]
 
     # Loops
 
@@ -86,9 +107,9 @@ class Expansion:
             env = dict(way.env)
             for name, path in loop.targets:
                 key = Blocker(blocker.module, Looped(loop, name, path)).key
-                values = self._values.part(item, path)
-                if values:
-                    env[key] = values[0]
+                taken = self._values.taken(item, path)
+                if taken is not None:
+                    env[key] = taken
             found.append(Expanded(env, way.sites))
         return found if all(blocker.key in each.env for each in found) else []
 
@@ -152,9 +173,9 @@ class Expansion:
             env = dict(value.env)
             for parameter in function.parameters:
                 key = Blocker(value.module, Given(function.number, parameter)).key
-                values = self._values.part(item, parameter.path) if not parameter.position else []
-                if values:
-                    env[key] = values[0]
+                taken = self._values.taken(item, parameter.path)
+                if taken is not None and not parameter.position:
+                    env[key] = taken
             found += [Value(each, value.module, env) for each in function.returns]
         return found
 
@@ -194,9 +215,9 @@ class Expansion:
             for parameter in blocker.module.functions[meaning.function].parameters:
                 if parameter.position == place:
                     key = Blocker(blocker.module, Given(meaning.function, parameter)).key
-                    values = self._values.part(item, parameter.path)
-                    if values:
-                        env[key] = values[0]
+                    taken = self._values.taken(item, parameter.path)
+                    if taken is not None:
+                        env[key] = taken
             found.append(Expanded(env, way.sites))
         return found if all(blocker.key in each.env for each in found) else []
 

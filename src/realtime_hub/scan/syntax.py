@@ -110,9 +110,11 @@ class Lambda(Node):
 
 @dataclass(frozen=True, slots=True)
 class Choice(Node):
-    """One of several: a conditional expression, `a ?? b`, `a || b`."""
+    """One of several: a conditional expression. fallback: `a ?? b`, `a || b`, the first that there
+    is."""
 
     options: tuple[Expr, ...]
+    fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

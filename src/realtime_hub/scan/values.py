@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from realtime_hub.scan.bound import Blocker, Key, Value
+from realtime_hub.scan.bound import Blocker, Env, Key, Value
 from realtime_hub.scan.callers import Callers
 from realtime_hub.scan.project import Project
 from realtime_hub.scan.scopes import Given, Looped, Meaning, Scopes, Variable
@@ -47,6 +47,7 @@ class Values:
         self.project = project
         self._scopes: dict[str, Scopes] = {}
         self._callers = Callers(self)
+        self._choices: dict[Key, Blocker] = {}
         self._busy: set[tuple[str, int, int, str]] = set()
         self._steps = 0
 
@@ -63,9 +64,19 @@ class Values:
 
     def text(self, value: Value, blockers: list[Blocker] | None = None) -> str | None:
         """The one text that it is; None if that is not known. blockers: gets what it hangs on."""
-        found = self.reduce(value)
-        texts = {self._text(each, blockers) for each in found}
-        return texts.pop() if len(texts) == 1 else None
+        return self.common_text(self.reduce(value), value.env, blockers)
+
+    def common_text(
+        self, values: Iterable[Value], env: Env, blockers: list[Blocker] | None
+    ) -> str | None:
+        """That of all values; blockers: gets the choice, if each option's text is known."""
+        texts: dict[str | None, Value] = {self._text(each, blockers): each for each in values}
+        if len(texts) == 1:
+            return next(iter(texts))
+        if blockers is not None and None not in texts:
+            keys = {key for each in texts.values() for key in each.env.keys() - env.keys()}
+            blockers += [self._choices[key] for key in keys & self._choices.keys()]
+        return None
 
     def _text(self, value: Value, blockers: list[Blocker] | None) -> str | None:
         match value.expr:
@@ -126,8 +137,8 @@ class Values:
         match value.expr:
             case Awaited(value=inner):
                 return self.reduce(value.of(inner))
-            case Choice(options=options):
-                return [found for each in options for found in self.reduce(value.of(each))]
+            case Choice():
+                return self._chosen(value, value.expr)
             case Name(name=name) if name != THIS:
                 return self._named(value, value.expr)
             case Member(object=owner, name=name):
@@ -137,6 +148,32 @@ class Values:
             case Call():
                 return self._called(value, value.expr)
         return [value]
+
+    def _chosen(self, value: Value, choice: Choice) -> Sequence[Value]:
+        blocker = Blocker(value.module, choice)
+        taken = value.env.get(blocker.key)
+        if taken is not None:
+            return self.reduce(value.of(taken.expr))
+        self._choices[blocker.key] = blocker
+        found: list[Value] = []
+        for each in choice.options:
+            env = {**value.env, blocker.key: value.of(each)}
+            options = self.reduce(Value(each, value.module, env))
+            found += options
+            if choice.fallback and options and self._is_given(value.of(each), options):
+                break
+        return found
+
+    def _is_given(self, value: Value, found: Sequence[Value]) -> bool:
+        """What it comes to is always there: no other option is looked at."""
+        base = value.expr
+        while isinstance(base, Member):
+            base = base.object
+        once = isinstance(base, Literal)
+        if isinstance(base, Name):
+            meaning = self.meaning(value.module, base)
+            once = not isinstance(meaning, Variable) or len(meaning.writes) == 1
+        return once and all(isinstance(each.expr, Literal) and each.expr.value for each in found)
 
     def _named(self, value: Value, name: Name) -> Sequence[Value]:
         meaning = self.meaning(value.module, name)
@@ -197,6 +234,20 @@ class Values:
         for step in path:
             found = [each for one in found for each in self._step(one, step)]
         return found
+
+    def taken(self, value: Value, path: Path) -> Value | None:
+        """The part that a pattern takes, as one value; None if it is absent."""
+        found = self.part(value, path)
+        if len(found) < 2:
+            return found[0] if found else None
+        expr = value.expr
+        for step in path:
+            start, end, line = expr.start, expr.end, expr.line
+            if isinstance(step, str):
+                expr = Member(start, end, line, expr, step)
+            else:
+                expr = Index(start, end, line, expr, Literal(start, end, line, step))
+        return value.of(expr)
 
     def _step(self, value: Value, step: str | int) -> list[Value]:
         match value.expr:
@@ -414,9 +465,9 @@ class Values:
         for parameter in target.parameters:
             key = (module.path, target.number, parameter.name)
             given = call.argument(parameter.position, parameter.keyword)
-            values = [] if given is None else self.part(caller.of(given), parameter.path)
-            if values:
-                found.append((key, values[0]))
+            taken = None if given is None else self.taken(caller.of(given), parameter.path)
+            if taken is not None:
+                found.append((key, taken))
             elif parameter.default is not None:
                 found.append((key, Value(parameter.default, module, function.env)))
             else:

@@ -279,11 +279,13 @@ class DartValues(Reader):
 
     def _operation(self, node: SgNode, kind: str) -> Expr:
         start, end, line = span(node)
-        values = tuple(self._expression(each) for each in node.named_children())
+        parts = [each for each in node.named_children() if each.kind() != "comment"]
+        values = tuple(self._expression(each) for each in parts)
         if kind == "conditional_expression" and len(values) == 3:
+            self._fork([(parts[0], parts[1]), (None, parts[2])], total=True)
             return Choice(start, end, line, values[1:])
         if kind == "if_null_expression":
-            return Choice(start, end, line, values)
+            return Choice(start, end, line, values, fallback=True)
         return joined(start, end, line, values)
 
     def _assignment(self, node: SgNode) -> Expr:

@@ -265,7 +265,7 @@ class JavaScriptValues(Reader):
             case "+":
                 return joined(start, end, line, values)
             case "||" | "??":
-                return Choice(start, end, line, values)
+                return Choice(start, end, line, values, fallback=True)
         return Opaque(start, end, line)
 
     def _assignment(self, node: SgNode) -> Expr:

@@ -180,14 +180,16 @@ class PythonValues(Reader):
         parts = [each for each in node.named_children() if each.kind() != "comment"]
         values = [self._expression(each) for each in parts]
         if node.kind() == "conditional_expression" and len(values) == 3:
+            self._fork([(parts[1], parts[0]), (None, parts[2])], total=True)
             return Choice(start, end, line, (values[0], values[2]))
         operator = node.field("operator")
         match "" if operator is None else operator.text():
             case "+":
                 return joined(start, end, line, values)
             case "or":
-                return Choice(start, end, line, tuple(values))
+                return Choice(start, end, line, tuple(values), fallback=True)
             case "and":
+                self._fork([(parts[0], parts[-1])], total=False)
                 return values[-1]
         return Opaque(start, end, line)
 

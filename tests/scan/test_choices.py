@@ -1,0 +1,128 @@
+"""Tables, events and names that are one of several written ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from realtime_hub.scan import Scan
+from tests.scan.parts import scanned
+
+LISTEN = (
+    "supabase.channel('x').on('postgres_changes',"
+    " { event: EVENT, schema: 'public', table: TABLE }, f).subscribe()"
+)
+PYTHON = 'client.channel("x").on_postgres_changes("*", table=TABLE, callback=f).subscribe()'
+DART = (
+    "void main() { TAKE supabase.channel('x').onPostgresChanges("
+    "event: PostgresChangeEvent.all, table: TABLE, callback: f).subscribe(); }"
+)
+
+BOTH = {
+    "a conditional expression": ("a.ts", LISTEN, "archived ? 'a' : 'b'"),
+    "one in a variable": ("a.ts", f"const table = old ? 'a' : 'b'\n{LISTEN}", "table"),
+    "one in a template": ("a.ts", LISTEN, "`${old ? 'a' : 'b'}`"),
+    "one within another": ("a.ts", LISTEN, "old ? 'a' : (older ? 'b' : 'b')"),
+    "either of two": ("a.ts", f"let t; if (x) t = 'a'\n{LISTEN}", "t || 'b'"),
+    "what a caller gives": (
+        "a.ts",
+        f"const go = (table) => {{ {LISTEN} }}\ngo(old ? 'a' : 'b')",
+        "table",
+    ),
+    "a field that a caller gives": (
+        "a.ts",
+        f"const go = ({{ table }}) => {{ {LISTEN} }}\ngo({{ table: old ? 'a' : 'b' }})",
+        "table",
+    ),
+    "a default of what two callers give": (
+        "a.ts",
+        f"const go = (o) => {{ {LISTEN} }}\ngo({{ table: 'a' }})\ngo({{}})",
+        "o.table ?? 'b'",
+    ),
+    "an item of a loop": (
+        "a.ts",
+        f"for (const {{ table }} of [{{ table: old ? 'a' : 'b' }}]) {{ {LISTEN} }}",
+        "table",
+    ),
+    "Python": ("a.py", PYTHON, "'a' if old else 'b'"),
+    "Python, either of two": ("a.py", f"t = None\nif x:\n    t = 'a'\n{PYTHON}", "t or 'b'"),
+    "Dart": ("a.dart", DART.replace("TAKE", ""), "old ? 'a' : 'b'"),
+    "Dart, in a variable": (
+        "a.dart",
+        DART.replace("TAKE", "final table = old ? 'a' : 'b';"),
+        "table",
+    ),
+}
+
+ONE = {
+    "a default of what is known": "'a' || 'b'",
+    "null, or a literal": "null ?? 'a'",
+    "a literal or nothing": "old ? 'a' : undefined",
+    "the same twice": "old ? 'a' : 'a'",
+}
+
+DYNAMIC = {
+    "one that is known only when it runs": ("", "old ? 'a' : other"),
+    "what is known only when it runs, or a literal": ("", "other || 'a'"),
+    "two choices that may hang together": ("", "`${x ? 'a' : 'b'}_${y ? 'c' : 'd'}`"),
+    "a variable that is written twice": ("let t = 'a'\nif (old) t = 'b'\n", "t"),
+}
+
+
+def found(folder: Path, name: str, text: str, table: str, event: str = "'*'") -> Scan:
+    code = dedent(text).replace("TABLE", table).replace("EVENT", event)
+    return scanned(folder, {name: code})
+
+
+@pytest.mark.parametrize(("name", "text", "table"), BOTH.values(), ids=BOTH)
+def test_each_option_is_a_subscription(tmp_path: Path, name: str, text: str, table: str) -> None:
+    scan = found(tmp_path, name, text, table)
+    assert {each.table for each in scan.subscriptions} == {"a", "b"}
+    assert not scan.unresolved
+
+
+@pytest.mark.parametrize("table", ONE.values(), ids=ONE)
+def test_an_option_that_is_always_taken_is_the_only_one(tmp_path: Path, table: str) -> None:
+    scan = found(tmp_path, "a.ts", LISTEN, table)
+    assert {each.table for each in scan.subscriptions} == {"a"}
+    assert not scan.unresolved
+
+
+@pytest.mark.parametrize(("before", "table"), DYNAMIC.values(), ids=DYNAMIC)
+def test_a_choice_that_is_not_known_whole_stays_dynamic(
+    tmp_path: Path, before: str, table: str
+) -> None:
+    scan = found(tmp_path, "a.ts", before + LISTEN, table)
+    assert not scan.subscriptions
+    assert scan.unresolved
+
+
+def test_options_of_one_object_are_taken_together(tmp_path: Path) -> None:
+    scan = scanned(
+        tmp_path,
+        {
+            "a.ts": """
+            const options = live
+              ? { event: 'INSERT', schema: 'public', table: 'a' }
+              : { event: 'UPDATE', schema: 'public', table: 'b' }
+            supabase.channel('x').on('postgres_changes', options, f).subscribe()
+            """
+        },
+    )
+    assert [(each.table, each.event) for each in scan.subscriptions] == [
+        ("a", "INSERT"),
+        ("b", "UPDATE"),
+    ]
+
+
+def test_an_event_may_be_one_of_two(tmp_path: Path) -> None:
+    scan = found(tmp_path, "a.ts", LISTEN, "'t'", "all ? '*' : 'INSERT'")
+    assert [each.event for each in scan.subscriptions] == ["*", "INSERT"]
+
+
+def test_the_binding_itself_shows_the_expression(tmp_path: Path) -> None:
+    scan = found(tmp_path, "a.ts", LISTEN, "old ? 'a' : 'b'")
+    (binding,) = scan.channels[0].bindings
+    assert (binding.table.text, binding.table.proven) == ("old ? 'a' : 'b'", False)
