@@ -32,9 +32,10 @@ from realtime_hub.hub.dispatch import Dispatcher
 from realtime_hub.hub.ports import ChangeLog, SourceState
 from realtime_hub.hub.registry import Registry
 from realtime_hub.hub.rooms import Rooms
-from realtime_hub.log.epochs import first_epoch
+from realtime_hub.log.epochs import first_epoch, steady_clock
 from realtime_hub.log.memory import MemoryChangeLog
 from realtime_hub.log.sqlite import SqliteChangeLog
+from realtime_hub.lsn import Position
 from realtime_hub.node.membership import Membership
 from realtime_hub.node.messages import MessageReader
 from realtime_hub.node.metrics import HubMetrics, SlotMetrics, TableMetrics
@@ -128,7 +129,9 @@ class Service:
             self._oracle,
         )
         self._reader = MessageReader(
-            self._rooms, since=time.time_ns() // 1000, max_bytes=settings.max_broadcast_bytes
+            self._rooms,
+            since=Position(self._log.epoch, await self._messages.end(), 0),
+            max_bytes=settings.max_broadcast_bytes,
         )
         self._stream = Stream(
             sources,
@@ -397,7 +400,7 @@ async def _open_resumes(settings: Settings) -> ResumeBook:
         if path is None
         else SqliteResumeStore(path.with_name(path.name + ".clients"))
     )
-    book = ResumeBook(store, max_age=settings.log_max_age)
+    book = ResumeBook(store, max_age=settings.log_max_age, clock=steady_clock())
     await book.load()
     return book
 

@@ -25,7 +25,7 @@ class Kept(LocalBus):
         self.posts.append(post)
 
 
-def row(kind: Kind = Kind.INSERT, commit_time: int = 1_000, **values: Value) -> Change:
+def row(kind: Kind = Kind.INSERT, lsn: int = 10, **values: Value) -> Change:
     shown: dict[str, Value] = {
         "topic": b"room",
         "extension": b"broadcast",
@@ -39,7 +39,7 @@ def row(kind: Kind = Kind.INSERT, commit_time: int = 1_000, **values: Value) -> 
     columns = tuple(Column(name, 25, "text") for name in COLUMNS)
     table = Table(1, "realtime", "messages_2026_01_01", columns, {})
     new = tuple(shown[name] for name in COLUMNS)
-    return Change(Position(0, 1, 0), kind, table, commit_time, 1, new, None)
+    return Change(Position(1, lsn, 0), kind, table, 1_000, 1, new, None)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def bus() -> Kept:
 
 @pytest.fixture
 def reader(bus: Kept) -> MessageReader:
-    return MessageReader(Rooms(bus, HandClock()), since=500, max_bytes=100)
+    return MessageReader(Rooms(bus, HandClock()), since=Position(1, 10, 0), max_bytes=100)
 
 
 def said(bus: Kept) -> Said:
@@ -87,7 +87,7 @@ def test_a_row_of_bytes_is_said_raw(bus: Kept, reader: MessageReader) -> None:
         row(extension=b"presence"),
         row(extension=None),
         row(payload=b'"' + b"x" * 100 + b'"'),
-        row(commit_time=499),
+        row(lsn=9),
     ],
 )
 def test_other_rows_say_nothing(bus: Kept, reader: MessageReader, change: Change) -> None:

@@ -11,6 +11,7 @@ import structlog
 from realtime_hub.changes import Change, Kind, Table, Value
 from realtime_hub.hub.posts import RoomName
 from realtime_hub.hub.rooms import Rooms
+from realtime_hub.lsn import Position
 from realtime_hub.postgres.messages import kept_broadcast
 
 log = structlog.get_logger(__name__)
@@ -39,11 +40,11 @@ class MessageStatistics:
 class MessageReader:
     """Hands each message to its room.
 
-    since: messages committed before that are not sent, microseconds since the Unix epoch. They
-    come when a slot was read last long ago; who wants them asks for replay.
+    since: messages committed before that are not sent. They come when a slot was read last long
+    ago; who wants them asks for replay.
     """
 
-    def __init__(self, rooms: Rooms, *, since: int, max_bytes: int) -> None:
+    def __init__(self, rooms: Rooms, *, since: Position, max_bytes: int) -> None:
         self._rooms = rooms
         self._since = since
         self._max_bytes = max_bytes
@@ -53,7 +54,7 @@ class MessageReader:
         """Broadcast a row that was inserted; other changes of the table mean nothing."""
         if change.kind is not Kind.INSERT or change.new is None:
             return
-        if change.commit_time < self._since:
+        if change.position < self._since:
             self.statistics.late += 1
             return
         row = dict(zip((c.name for c in change.table.columns), change.new, strict=True))

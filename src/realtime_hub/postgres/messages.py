@@ -10,6 +10,7 @@ import psycopg
 import structlog
 
 from realtime_hub.errors import DatabaseUnreachableError, ReplayError
+from realtime_hub.lsn import parse_lsn
 from realtime_hub.postgres.pool import Pool
 from realtime_hub.wire.broadcast import Broadcast
 
@@ -28,6 +29,7 @@ where m.topic = %(topic)s and m.private and m.extension = 'broadcast'
 order by m.inserted_at desc
 limit %(limit)s
 """
+_END: Final = "select pg_catalog.pg_current_wal_insert_lsn()"
 _MAINTAINED: Final = "select to_regprocedure('realtime.maintain_messages(interval)') is not null"
 _MAINTAIN: Final = "select realtime.maintain_messages(pg_catalog.make_interval(secs => %s))"
 
@@ -41,6 +43,17 @@ class MessageTable:
     def __init__(self, pool: Pool, *, keep: float) -> None:
         self._pool = pool
         self._keep = keep
+
+    async def end(self) -> int:
+        """The LSN that every message committed so far is before.
+
+        Raises DatabaseUnreachableError.
+        """
+        async with self._pool.connection() as conn:
+            row = await (await conn.execute(_END)).fetchone()
+        if row is None:
+            raise DatabaseUnreachableError("the server told no LSN")
+        return parse_lsn(row[0])
 
     async def replay(self, topic: str, since: float, limit: int) -> list[Broadcast]:
         given = {"topic": topic, "since": since, "limit": max(1, min(limit, MAX_REPLAYED))}
