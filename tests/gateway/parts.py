@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -154,7 +155,7 @@ class Stand:
             self.catalog,
             oracle,
         )
-        self.resumes = ResumeBook(ForgetfulStore(), max_age=60.0)
+        self.resumes = ResumeBook(ForgetfulStore(), max_age=60.0, clock=time.time)
         self.metrics = GatewayMetrics(CollectorRegistry())
         self.gateway = Gateway(
             settings,

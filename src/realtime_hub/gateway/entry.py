@@ -51,11 +51,9 @@ class Entry:
         outcomes = await membership.join(channel, bindings, starts, snapshots)
         if gap is not None and not snapshots:
             channel.announce(gap)
-        if self._places is not None:
+        if self._places is not None and gap is None:
             begun = min((start for start in starts if start is not None), default=None)
-            if begun is None and snapshots:
-                self._places.begin_later(channel.topic)
-            else:
+            if begun is not None or not snapshots:
                 self._places.begin(channel.topic, begun or membership.here)
         return all_refusals(request, outcomes)
 

@@ -8,7 +8,7 @@ from typing import Final
 from realtime_hub.gateway.resume import Resumable, ResumeBook, ResumeKey
 from realtime_hub.hub.listeners import Gap
 from realtime_hub.identity import Identity
-from realtime_hub.lsn import Position
+from realtime_hub.lsn import ORIGIN, Position
 from realtime_hub.wire.phoenix import Opcode, websocket_frame
 
 PING_SECONDS: Final = 0.5
@@ -32,7 +32,7 @@ class Places:
         self._replaced = replaced
         self._entries: dict[ResumeKey, Resumable] = {}
         self._by_topic: dict[str, Resumable] = {}
-        self._later: set[str] = set()
+        self._strangers: set[ResumeKey] = set()
         self._pings: dict[bytes, Mapping[str, Position]] = {}
         self._count = 0
         self._sent: Mapping[str, Position] = {}
@@ -53,23 +53,27 @@ class Places:
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = self._book.claim(key, self._replaced)
+            if not entry.known and self._first_ref not in _FIRST_REFS:
+                self._strangers.add(key)
         self._by_topic[topic] = entry
-        place = entry.places.get(topic)
-        if place is None and not entry.known and self._first_ref not in _FIRST_REFS:
+        place = entry.places.get(topic, ORIGIN)
+        if place != ORIGIN:
+            return place, None
+        entry.begin(topic, ORIGIN)
+        if key in self._strangers:
             return None, Gap(GAP_RESUME, "it is not known where this client was")
-        return place, None
+        return None, None
 
     def begin(self, topic: str, place: Position) -> None:
-        """The topic is joined, and goes on from here."""
-        self._by_topic[topic].begin(topic, place)
+        """The topic is joined, and goes on from here.
 
-    def begin_later(self, topic: str) -> None:
-        """The topic begins with a snapshot: nothing can be gone on from until that is over."""
-        self._later.add(topic)
+        One that is told first of a gap, or of the rows that are there, begins with the pong
+        that acknowledges it: until then, nobody knows where it is.
+        """
+        self._by_topic[topic].begin(topic, place)
 
     def forget(self, topic: str) -> None:
         """The client has left the topic."""
-        self._later.discard(topic)
         entry = self._by_topic.pop(topic, None)
         if entry is not None:
             entry.forget(topic)
@@ -108,9 +112,6 @@ class Places:
             entry = self._by_topic.get(topic)
             if entry is None or entry.replaced != self._replaced:
                 continue
-            if topic in self._later:
-                self._later.discard(topic)
-                entry.begin(topic, place)
             entry.acknowledge(topic, place)
 
     def release(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
@@ -18,13 +17,15 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 
 from realtime_hub.identity import Identity
-from realtime_hub.lsn import Position
+from realtime_hub.lsn import ORIGIN, Position
 
 log = structlog.get_logger(__name__)
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 SAVE_SECONDS: Final = 0.5
 _SWEEP_SECONDS: Final = 60.0
+_SIGHTINGS: Final = 10
+"""How often in `max_age` it is written down that somebody is still here."""
 _MAX_TOPICS: Final = 200
 
 
@@ -68,7 +69,9 @@ class ResumeStore(Protocol):
 class Resumable:
     """The places of one key, in the hands of one connection.
 
-    known: it was there before that connection came. replaced: called when another takes it.
+    places: ORIGIN for a topic that was joined, and nobody knows from where on. known: it was
+    there before that connection came, with places for all of its topics. replaced: called when
+    another takes it.
     """
 
     key: ResumeKey
@@ -80,10 +83,10 @@ class Resumable:
 
     def begin(self, topic: str, place: Position) -> None:
         """The topic is joined and goes on from here, unless more is acknowledged already."""
-        if topic not in self.places:
-            while len(self.places) >= _MAX_TOPICS:
-                del self.places[next(iter(self.places))]
+        if self.places.get(topic, ORIGIN) == ORIGIN:
             self.places[topic] = place
+            while len(self.places) > _MAX_TOPICS:
+                del self.places[next(iter(self.places))]
             self.changed(self)
 
     def acknowledge(self, topic: str, place: Position) -> None:
@@ -103,11 +106,20 @@ class ResumeBook:
     """All resumable clients. `run` saves them every half second while it runs.
 
     max_age: seconds after which who did not come back is forgotten. max_entries: how many are
-    kept; the longest unseen go first.
+    kept; the longest unseen go first. clock: seconds since the Unix epoch, not moved by steps of
+    the system's.
     """
 
-    def __init__(self, store: ResumeStore, *, max_age: float, max_entries: int = 100_000) -> None:
+    def __init__(
+        self,
+        store: ResumeStore,
+        *,
+        max_age: float,
+        clock: Callable[[], float],
+        max_entries: int = 100_000,
+    ) -> None:
         self._store = store
+        self._clock = clock
         self._max_age = max_age
         self._max_entries = max_entries
         self._entries: dict[ResumeKey, Resumable] = {}
@@ -119,7 +131,7 @@ class ResumeBook:
 
     async def load(self) -> None:
         """Take over what an earlier process kept. Raises OSError."""
-        oldest = time.time() - self._max_age
+        oldest = self._clock() - self._max_age
         for record in sorted(await asyncio.to_thread(self._store.load), key=lambda r: r.seen):
             if record.seen >= oldest:
                 self._entries[record.key] = self._made(record)
@@ -130,9 +142,10 @@ class ResumeBook:
         """Take the key's places over; whoever had them is told."""
         entry = self._entries.pop(key, None)
         if entry is None:
-            entry = self._made(ResumeRecord(key, {}, time.time()))
+            entry = self._made(ResumeRecord(key, {}, self._clock()))
         else:
-            holder, entry.replaced, entry.known = entry.replaced, _nobody, True
+            entry.known = ORIGIN not in entry.places.values()
+            holder, entry.replaced = entry.replaced, _nobody
             if holder != replaced:
                 holder()
         entry.replaced = replaced
@@ -160,7 +173,8 @@ class ResumeBook:
     async def save(self) -> None:
         """Make all durable; trouble with the storage is logged, and it is tried again later."""
         changed, self._unsaved = self._unsaved, {}
-        forgotten, self._forgotten = self._forgotten, []
+        forgotten = [key for key in self._forgotten if key not in self._entries]
+        self._forgotten = []
         if not changed and not forgotten:
             return
         records = [ResumeRecord(e.key, dict(e.places), e.seen) for e in changed.values()]
@@ -177,21 +191,25 @@ class ResumeBook:
         await asyncio.to_thread(self._store.close)
 
     def _made(self, record: ResumeRecord) -> Resumable:
-        known = bool(record.places)
         places = dict(record.places)
-        return Resumable(record.key, places, record.seen, known, _nobody, self._changed)
+        return Resumable(record.key, places, record.seen, False, _nobody, self._changed)
 
     def _changed(self, entry: Resumable) -> None:
-        entry.seen = time.time()
+        entry.seen = self._clock()
         self._unsaved[entry.key] = entry
 
     def _sweep(self) -> None:
-        """Forget who has not come back in time, and the longest unseen where there are too many."""
-        oldest, surplus = time.time() - self._max_age, len(self._entries) - self._max_entries
+        """Forget who has not come back in time, and the longest unseen where there are too many.
+
+        Who is here is seen, however long nothing has changed: the next process is to know.
+        """
+        now, surplus = self._clock(), len(self._entries) - self._max_entries
         for key, entry in list(self._entries.items()):
+            age = now - entry.seen
             if entry.replaced is not _nobody:
-                continue
-            if surplus > 0 or entry.seen < oldest:
+                if age > self._max_age / _SIGHTINGS:
+                    self._changed(entry)
+            elif surplus > 0 or age > self._max_age:
                 del self._entries[key]
                 self._unsaved.pop(key, None)
                 self._forgotten.append(key)
