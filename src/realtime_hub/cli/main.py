@@ -11,20 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realtime_hub import __version__
-from realtime_hub.cli import (
-    audit,
-    database,
-    demo,
-    explain,
-    migrate,
-    report,
-    scan,
-    slim,
-    slots,
-    tail,
-    top,
-)
 from realtime_hub.cli.configured import defaults
+from realtime_hub.cli.lazy import LazyGroup
 from realtime_hub.cli.running import run
 from realtime_hub.errors import RealtimeHubError, SettingsError, SourceError
 
@@ -32,6 +20,7 @@ if TYPE_CHECKING:
     from realtime_hub.settings import Settings
 
 app = typer.Typer(
+    cls=LazyGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -164,19 +153,6 @@ def token(
     if jwt_secret is None:
         raise SettingsError("jwt_secret is missing (set --jwt-secret or REALTIME_HUB_JWT_SECRET)")
     print(mint(jwt_secret, role=role, subject=sub, expires_in=exp))  # noqa: T201
-
-
-demo.register(app)
-tail.register(app)
-top.register(app)
-database.register(app)
-explain.register(app)
-audit.register(app)
-scan.register(app)
-migrate.register(app)
-slim.register(app)
-report.register(app)
-slots.register(app)
 
 
 @app.command()
