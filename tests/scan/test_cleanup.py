@@ -137,3 +137,38 @@ ELSEWHERE = {
 @pytest.mark.parametrize(("name", "text", "cleanup"), ELSEWHERE.values(), ids=ELSEWHERE)
 def test_a_channel_is_closed(tmp_path: Path, name: str, text: str, cleanup: Cleanup) -> None:
     assert one(tmp_path, text.replace("MADE", MADE), name).cleanup is cleanup
+
+
+CLIENTS = {
+    "by closing the client": (
+        "work.py",
+        "async def main():\n"
+        "    client = AsyncRealtimeClient(url)\n"
+        "    try:\n"
+        "        channel = client.channel('x').on_postgres_changes('*', table='t', callback=f)\n"
+        "        await channel.subscribe()\n"
+        "        await stop.wait()\n"
+        "    finally:\n"
+        "        await client.close()\n",
+        Cleanup.ALL,
+    ),
+    "by its Realtime part": (
+        "x.ts",
+        "export async function run() { try { MADE; await work() }"
+        " finally { await supabase.realtime.disconnect() } }",
+        Cleanup.ALL,
+    ),
+    "not by closing another client": (
+        "x.ts",
+        "export async function run() { try { MADE; await work() }"
+        " finally { await redis.disconnect() } }",
+        Cleanup.NONE,
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "cleanup"), CLIENTS.values(), ids=CLIENTS)
+def test_a_channel_ends_with_its_client(
+    tmp_path: Path, name: str, text: str, cleanup: Cleanup
+) -> None:
+    assert one(tmp_path, text.replace("MADE", MADE), name).cleanup is cleanup

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from realtime_hub.scan.bound import Value
@@ -282,11 +283,32 @@ class Holding:
                     yield module, site
 
     def closing_all(self) -> Iterator[tuple[Module, CallSite]]:
-        """Calls in the same files that close all channels."""
+        """Calls in the same files that close all channels, or the client itself."""
         for module in self.found.modules.values():
             for site in module.calls:
-                if site.call.method in REMOVING_ALL:
+                if site.call.method in REMOVING_ALL or self._ends_client(module, site.call):
                     yield module, site
+
+    def _ends_client(self, module: Module, call: Call) -> bool:
+        if call.method not in DISCONNECTING or call.receiver is None:
+            return False
+        return not self._client.isdisjoint(self._client_of(module, call.receiver))
+
+    @cached_property
+    def _client(self) -> set[tuple[object, ...]]:
+        client = self._draft.client
+        return set() if client is None else self._client_of(self._draft.module, client)
+
+    def _client_of(self, module: Module, expr: Expr) -> set[tuple[object, ...]]:
+        """What identifies a client: its variable, and where it is made."""
+        if isinstance(expr, Member) and expr.name == "realtime":
+            expr = expr.object
+        place = self._values.scopes(module).place(expr)
+        made: set[tuple[object, ...]] = {
+            (each.module.path, each.expr.start, each.expr.end)
+            for each in self._values.reduce(Value(expr, module))
+        }
+        return made if place is None else made | {(module.path, *place)}
 
     def _closes(self, module: Module, call: Call) -> bool:
         if self._draft.style is Style.RAW:

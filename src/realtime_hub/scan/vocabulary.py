@@ -82,6 +82,6 @@ REMOVING_ALL: Final = frozenset(
     {"removeAllChannels", "remove_all_channels", "removeAllSubscriptions", "removeSubscriptions"}
 )
 DISCONNECTING: Final = frozenset({"close", "disconnect"})
-"""Methods of a socket that end all joins made by hand on it."""
+"""Methods of a client, or of a socket, that end all of its channels."""
 
 SENDING: Final = frozenset({"send", "track", "send_broadcast", "sendBroadcastMessage"})
