@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
@@ -41,6 +42,36 @@ class Shelf:
 
     def close(self) -> None:
         pass
+
+
+class Dawdling(Shelf):
+    """Its first save waits for `may_end`. met: two calls have been in it at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saving, self.may_end = threading.Event(), threading.Event()
+        self.met = self.closed = False
+        self._lock = threading.Lock()
+
+    def save(self, records: list[ResumeRecord], forget: list[ResumeKey]) -> None:
+        with self._alone():
+            self.saving.set()
+            self.may_end.wait(30)
+            super().save(records, forget)
+
+    def close(self) -> None:
+        with self._alone():
+            self.closed = True
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        alone = self._lock.acquire(blocking=False)
+        self.met = self.met or not alone
+        try:
+            yield
+        finally:
+            if alone:
+                self._lock.release()
 
 
 @pytest.fixture
@@ -96,3 +127,19 @@ async def test_a_record_is_taken_over_unless_it_is_too_old(
     assert book.claim(HERE, lambda: None).known is known
     await book.save()
     assert (shelf.records[HERE].places == {"a": PLACE}) is known
+
+
+async def test_a_save_that_was_begun_ends_before_the_store_is_used_again(clock: Clock) -> None:
+    shelf = Dawdling()
+    book = ResumeBook(shelf, max_age=MAX_AGE, clock=clock)
+    book.claim(HERE, lambda: None).begin("a", PLACE)
+    async with running(book):
+        await until(shelf.saving.is_set)
+    book.claim(GONE, lambda: None).begin("a", PLACE)
+    closing = asyncio.create_task(book.aclose())
+    await asyncio.wait([closing], timeout=0.1)
+    shelf.may_end.set()
+    await closing
+    assert shelf.closed
+    assert not shelf.met
+    assert set(shelf.records) == {HERE, GONE}

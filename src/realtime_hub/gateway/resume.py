@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -20,6 +21,8 @@ from realtime_hub.identity import Identity
 from realtime_hub.lsn import ORIGIN, Position
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 SAVE_SECONDS: Final = 0.5
@@ -51,7 +54,7 @@ class ResumeRecord:
 
 
 class ResumeStore(Protocol):
-    """Keeps records past the end of the process. Called in threads, one call at a time.
+    """Keeps records past the end of the process. Called in one thread, which is not the loop's.
 
     Storage that fails raises OSError; what was not saved is handed over again.
     """
@@ -125,6 +128,7 @@ class ResumeBook:
         self._entries: dict[ResumeKey, Resumable] = {}
         self._unsaved: dict[ResumeKey, Resumable] = {}
         self._forgotten: list[ResumeKey] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="resume-places")
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -132,7 +136,7 @@ class ResumeBook:
     async def load(self) -> None:
         """Take over what an earlier process kept. Raises OSError."""
         oldest = self._clock() - self._max_age
-        for record in sorted(await asyncio.to_thread(self._store.load), key=lambda r: r.seen):
+        for record in sorted(await self._in_thread(self._store.load), key=lambda r: r.seen):
             if record.seen >= oldest:
                 self._entries[record.key] = self._made(record)
             else:
@@ -179,16 +183,23 @@ class ResumeBook:
             return
         records = [ResumeRecord(e.key, dict(e.places), e.seen) for e in changed.values()]
         try:
-            await asyncio.shield(asyncio.to_thread(self._store.save, records, forgotten))
-        except OSError as error:
-            log.warning("resume_places_not_saved", error=str(error), clients=len(records))
+            await self._in_thread(self._store.save, records, forgotten)
+        except (OSError, asyncio.CancelledError) as error:
             self._unsaved = changed | self._unsaved
             self._forgotten += forgotten
+            if not isinstance(error, OSError):
+                raise  # whether they are saved is not known: they are once more
+            log.warning("resume_places_not_saved", error=str(error), clients=len(records))
 
     async def aclose(self) -> None:
         """Save once more."""
         await self.save()
-        await asyncio.to_thread(self._store.close)
+        await self._in_thread(self._store.close)
+        self._thread.shutdown()
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        """Work that was begun goes on though the caller is cancelled; what comes then waits."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _made(self, record: ResumeRecord) -> Resumable:
         places = dict(record.places)
