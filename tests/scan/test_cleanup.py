@@ -172,3 +172,20 @@ def test_a_channel_ends_with_its_client(
     tmp_path: Path, name: str, text: str, cleanup: Cleanup
 ) -> None:
     assert one(tmp_path, text.replace("MADE", MADE), name).cleanup is cleanup
+
+
+def test_the_calls_that_close_a_channel_are_named(tmp_path: Path) -> None:
+    text = (
+        "export function Chat() { useEffect(() => {\n"
+        f"  const c = {MADE}\n"
+        "  addEventListener('pagehide', () => c.unsubscribe())\n"
+        "  return () => { supabase.removeChannel(c) }\n"
+        "}, []); return <p /> }\n"
+        "export const logout = () => supabase.removeAllChannels()\n"
+    )
+    said = one(tmp_path, text).as_json()["closed_by"]
+    assert [(each["call"], each["line"]) for each in said] == [
+        ("unsubscribe", 3),
+        ("removeChannel", 4),
+        ("removeAllChannels", 6),
+    ]

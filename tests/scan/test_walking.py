@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -64,6 +67,14 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     assert [channel.file for channel in scan([tree]).channels] == ["own.ts"]
 
 
+def test_no_import_is_followed_out_of_the_tree(tmp_path: Path) -> None:
+    (tmp_path / "names.ts").write_text("export const TABLE = 'secret'\n")
+    text = "import { TABLE } from '../names'\n" + CODE.replace("'t'", "TABLE")
+    found = scanned(tmp_path / "tree", {"a.ts": text})
+    assert not found.subscriptions
+    assert [each.table for each in found.unresolved] == ["TABLE"]
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.ts")
     assert scan([tmp_path]).files == 0
@@ -111,6 +122,43 @@ def test_other_encodings_and_line_ends_are_read(tmp_path: Path, content: bytes) 
     found = scan([tmp_path])
     assert [each.table for each in found.subscriptions] == ["t"]
     assert found.unparsed == []
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """The root user may read everything; others may not."""
+    own = os.geteuid()
+    os.seteuid(own or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(own)
+
+
+def test_files_and_folders_that_may_not_be_read_are_listed_and_harm_nothing_else() -> None:
+    with TemporaryDirectory() as name:
+        tree = Path(name)
+        tree.chmod(0o755)
+        for path in ("secret.ts", "secrets/a.ts", "own.ts"):
+            (tree / path).parent.mkdir(exist_ok=True)
+            (tree / path).write_text(CODE)
+        for path in ("secret.ts", "secrets"):
+            (tree / path).chmod(0)
+        with without_privileges():
+            found = scan([tree])
+    assert found.unparsed == ["secret.ts", "secrets/"]
+    assert [channel.file for channel in found.channels] == ["own.ts"]
+
+
+def test_a_line_of_100_megabytes_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "data.ts").open("w") as file:
+        file.write("const data = '")
+        for _ in range(100):
+            file.write("a" * 1_000_000)
+    (tmp_path / "own.ts").write_text(CODE)
+    found = scan([tmp_path])
+    assert found.unparsed == ["data.ts"]
+    assert [channel.file for channel in found.channels] == ["own.ts"]
 
 
 def test_a_file_that_can_not_be_opened_says_why(tmp_path: Path) -> None:

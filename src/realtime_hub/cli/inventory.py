@@ -60,7 +60,7 @@ def _row(cells: Iterable[str]) -> str:
 def _tables(found: Scan) -> Sequence[tuple[str, Sequence[str], list[list[str]]]]:
     return (
         ("Tables", TABLES, _by_table(found.subscriptions)),
-        ("Components", COMPONENTS, [_component(channel) for channel in found.channels]),
+        ("Components", COMPONENTS, _by_component(found)),
     )
 
 
@@ -78,6 +78,42 @@ def _by_table(subscriptions: Iterable[Subscription]) -> list[list[str]]:
         ]
         for name, found in sorted(places.items())
     ]
+
+
+def _by_component(found: Scan) -> list[list[str]]:
+    """Channels, and what components listen to through a hook, a hub or another function."""
+    rows = [((each.file, each.line), _component(each)) for each in found.channels]
+    users: dict[tuple[str, int, str], list[Subscription]] = defaultdict(list)
+    for each in (*found.subscriptions, *found.unresolved):
+        if each.via is not None:
+            users[each.place.file, each.place.line, each.owner].append(each)
+    rows += [((file, line), _user(group)) for (file, line, _), group in users.items()]
+    return [row for _, row in sorted(rows, key=lambda each: each[0])]
+
+
+def _user(group: Sequence[Subscription]) -> list[str]:
+    place, owner = group[0].place, group[0].owner
+    notes = [f"through {via}" for via in sorted({each.via for each in group if each.via})]
+    notes += ["dynamic"] if any(not each.proven for each in group) else []
+    return [
+        f"{_named(owner, place.file)} ({place})",
+        "; ".join(each.table for each in group),
+        "; ".join(each.event for each in group),
+        "; ".join(each.filter.text for each in group if each.filter.text),
+        "",
+        ", ".join(notes),
+    ]
+
+
+def _cleanup(channel: Channel) -> str:
+    """How it is closed, and by which calls."""
+    calls = [
+        f"{each.method}, line {each.line}"
+        if each.file == channel.file
+        else f"{each.method}, {each.file}:{each.line}"
+        for each in channel.closed_by
+    ]
+    return channel.cleanup.value + (f" ({'; '.join(calls)})" if calls else "")
 
 
 def _component(channel: Channel) -> list[str]:
@@ -100,7 +136,7 @@ def _component(channel: Channel) -> list[str]:
         ),
         "; ".join(each.event.text or "*" for each in bindings),
         "; ".join(each.filter.text for each in bindings if each.filter.text),
-        channel.cleanup.value,
+        _cleanup(channel),
         ", ".join(notes),
     ]
 

@@ -58,23 +58,24 @@ class Closer:
         self.dropped: list[tuple[Module, CallSite]] = []
         """Calls that return what closes the channel, and whose value is let go."""
 
-    def judge(self) -> tuple[Cleanup, list[Closing]]:
-        """How it is closed, and the calls that do it."""
+    def judge(self) -> tuple[Cleanup, list[Closing], list[Closing]]:
+        """How it is closed, the calls that do it, and those that do it with other channels."""
         sites = list(self._holding.closing())
         verdicts = [self._at(module, site.call.start, _DEPTH) for module, site in sites]
         verdicts = [
             self._by_caller(module, site, verdict)
             for (module, site), verdict in zip(sites, verdicts, strict=True)
         ]
-        for module, site in self._holding.closing_all():
+        ending = list(self._holding.closing_all())
+        for module, site in ending:
             if self._at(module, site.call.start, _DEPTH) is not Cleanup.PARTIAL:
                 verdicts.append(Cleanup.ALL)
         if self._draft.style is Style.STREAM and self._framework():
             verdicts.append(Cleanup.YES)
         if not verdicts:
             verdicts.append(self._given_away())
-        closings = [_closing(module, site) for module, site in sites]
-        return _best(verdicts), closings
+        closings = [[_closing(*each) for each in calls] for calls in (sites, ending)]
+        return _best(verdicts), closings[0], closings[1]
 
     def _by_caller(self, module: Module, site: CallSite, verdict: Cleanup) -> Cleanup:
         """Another component that was given the channel, and closes it, is a caller."""

@@ -119,6 +119,9 @@ class Closing:
     call: Span
     statement: Span
 
+    def as_json(self) -> dict[str, Any]:
+        return {"file": self.file, "line": self.line, "call": self.method}
+
 
 @dataclass(frozen=True, slots=True)
 class Channel:
@@ -127,7 +130,8 @@ class Channel:
     name: source expression. shared: of the project's own hub, which many listeners share.
     variable: the expression that it is assigned to, if any. call: that which makes it; client:
     what it is called on; chain: the longest chain of calls that begins with it; statement: around
-    the chain. subscribe: calls that open it, from their chain's start.
+    the chain. subscribe: calls that open it, from their chain's start. closings: calls that close
+    it; ending: those that close it with others.
     """
 
     file: str
@@ -150,6 +154,12 @@ class Channel:
     statement: Span = Span(0, 0)
     subscribe: Sequence[Span] = ()
     closings: Sequence[Closing] = ()
+    ending: Sequence[Closing] = ()
+
+    @property
+    def closed_by(self) -> list[Closing]:
+        """All calls that may close it."""
+        return sorted((*self.closings, *self.ending), key=lambda each: (each.file, each.line))
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -161,6 +171,7 @@ class Channel:
             "unique_per_mount": self.unique_per_mount,
             "style": self.style.value,
             "cleanup": self.cleanup.value,
+            "closed_by": [each.as_json() for each in self.closed_by],
             "reachable": self.reachable,
             "in_render": self.in_render,
             "commented_out": self.commented,

@@ -164,7 +164,7 @@ class Scanner:
     def channel(self, draft: Draft, closer: Closer) -> Channel:
         """One channel, described."""
         module, node = draft.module, draft.node
-        cleanup, closings = closer.judge()
+        cleanup, closings, ending = closer.judge()
         opened = draft.used_by(OPENING)
         opened_here = any(use.site.function == draft.function for use in opened)
         chain, site = _chain(draft)
@@ -192,6 +192,7 @@ class Scanner:
             statement=chain if site is None else Span(site.start, site.end),
             subscribe=[Span(use.site.call.start, use.site.call.end) for use in opened],
             closings=closings,
+            ending=ending,
         )
 
     def _bindings(self, draft: Draft) -> list[Binding]:

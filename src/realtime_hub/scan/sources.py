@@ -10,7 +10,7 @@ from typing import Final
 from realtime_hub.scan.languages import language_of, read_module
 from realtime_hub.scan.model import Statement
 from realtime_hub.scan.syntax import Module
-from realtime_hub.scan.walking import Found, NotReadableError, files_of, is_minified, text_of
+from realtime_hub.scan.walking import Found, NotReadableError, Walk, is_minified, text_of
 
 Progress = Callable[[int, int], None]
 
@@ -30,10 +30,11 @@ class Sources:
     """Files by path, with those that were not read whole."""
 
     def __init__(self, root: Path, tops: Sequence[Path]) -> None:
-        found = [each for top in tops for each in files_of(root, top)]
+        walk = Walk(root)
+        found = [each for top in tops for each in walk.files_of(top)]
         self.code: dict[str, Found] = {f.path: f for f in found if language_of(f.path)}
         self.sql: dict[str, Found] = {f.path: f for f in found if f.path.endswith(".sql")}
-        self.unparsed: set[str] = set()
+        self.unparsed = walk.closed
         self._unreadable: set[str] = set()
         self._paths = list(self.code)
         self._words: dict[str, list[int]] = {}

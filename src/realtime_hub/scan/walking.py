@@ -37,10 +37,37 @@ class Found:
     place: Path
 
 
-def files_of(root: Path, top: Path) -> Iterator[Found]:
-    """Files under a folder of the tree, in order of their paths."""
-    specs = [(folder, _ignored(folder)) for folder in (*_above(root, top), top)]
-    yield from _files(root, top, [(folder, spec) for folder, spec in specs if spec is not None])
+class Walk:
+    """A walk through a tree. closed: folders that can't be listed, as paths that end in `/`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.closed: set[str] = set()
+
+    def files_of(self, top: Path) -> Iterator[Found]:
+        """Files under a folder of the tree, in order of their paths."""
+        specs = [(folder, _ignored(folder)) for folder in (*_above(self._root, top), top)]
+        yield from self._files(top, [(folder, spec) for folder, spec in specs if spec is not None])
+
+    def _files(self, folder: Path, specs: list[tuple[Path, GitIgnoreSpec]]) -> Iterator[Found]:
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            self.closed.add(self._path(folder) + "/")
+            return
+        for entry in entries:
+            place = folder / entry.name
+            if entry.is_symlink() or _is_ignored(place, entry.is_dir(), specs):
+                continue
+            if entry.is_dir():
+                if entry.name not in _SKIPPED:
+                    own = _ignored(place)
+                    yield from self._files(place, specs if own is None else [*specs, (place, own)])
+            elif entry.is_file() and not entry.name.endswith(_GENERATED):
+                yield Found(self._path(place), place)
+
+    def _path(self, place: Path) -> str:
+        return place.relative_to(self._root).as_posix()
 
 
 def _above(root: Path, top: Path) -> list[Path]:
@@ -52,23 +79,6 @@ def _above(root: Path, top: Path) -> list[Path]:
             return list(reversed(found))
         found.append(folder)
     return []
-
-
-def _files(root: Path, folder: Path, specs: list[tuple[Path, GitIgnoreSpec]]) -> Iterator[Found]:
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        return
-    for entry in entries:
-        place = folder / entry.name
-        if entry.is_symlink() or _is_ignored(place, entry.is_dir(), specs):
-            continue
-        if entry.is_dir():
-            if entry.name not in _SKIPPED:
-                own = _ignored(place)
-                yield from _files(root, place, specs if own is None else [*specs, (place, own)])
-        elif entry.is_file() and not entry.name.endswith(_GENERATED):
-            yield Found(place.relative_to(root).as_posix(), place)
 
 
 def _ignored(folder: Path) -> GitIgnoreSpec | None:
