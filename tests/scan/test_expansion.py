@@ -185,6 +185,58 @@ def test_joins_written_by_hand_are_channels(tmp_path: Path, frame: str) -> None:
     assert [binding.table.text for binding in channel.bindings] == ["t"]
 
 
+def test_a_join_written_in_a_helper_has_what_its_callers_ask_for(tmp_path: Path) -> None:
+    found = scanned(
+        tmp_path,
+        {
+            "socket.js": """
+            class Court {
+              opened() {
+                const join = (topic, payload) => {
+                  const ref = `${topic}-${Date.now()}`
+                  this.socket.send(JSON.stringify({ topic, event: 'phx_join', payload, ref }))
+                }
+                join('realtime:public:matches', {
+                  config: { postgres_changes: [{ event: 'UPDATE', schema: 'public', table: 'm' }] },
+                })
+                join('realtime:chat', { config: { broadcast: { self: false } } })
+              }
+            }
+            """
+        },
+    )
+    assert [(each.table, each.event, each.place.line) for each in found.subscriptions] == [
+        ("m", "UPDATE", 7)
+    ]
+
+
+def test_an_object_is_followed_through_several_functions(tmp_path: Path) -> None:
+    found = scanned(
+        tmp_path,
+        {
+            "manager.ts": """
+            class Manager {
+              open(options: Options) {
+                supabase.channel('x')
+                  .on('postgres_changes', { event: '*', table: options.table }, f).subscribe()
+              }
+            }
+            export const manager = new Manager()
+            export const useTable = (options: Options) => {
+              useEffect(() => manager.open(options), [])
+            }
+            """,
+            "Page.tsx": """
+            import { useTable } from './manager'
+            export function Page() { useTable({ table: 'stock' }); return <p /> }
+            """,
+        },
+    )
+    assert [(each.table, str(each.place)) for each in found.subscriptions] == [
+        ("stock", "Page.tsx:2")
+    ]
+
+
 def test_commented_out_code_is_a_channel_that_is_not_reached(tmp_path: Path) -> None:
     found = scanned(
         tmp_path,

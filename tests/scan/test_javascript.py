@@ -306,3 +306,25 @@ def test_what_is_dynamic_is_shown_as_it_is_written(tmp_path: Path) -> None:
     )
     (binding,) = channel.bindings
     assert (binding.table.text, binding.filter.text) == ("first", "`id=eq.${id}`")
+
+
+def test_the_first_versions_builder_may_be_opened_later(tmp_path: Path) -> None:
+    channel = one(
+        tmp_path,
+        """
+        export function Orders() {
+          useEffect(() => {
+            const listener = supabase.from<Row['orders']>('orders').on('INSERT', () => reload())
+            if (!supabase.getSubscriptions()) {
+              listener.subscribe()
+            }
+            return () => supabase.removeAllSubscriptions()
+          }, [])
+        }
+        """,
+    )
+    assert (channel.style, channel.cleanup, channel.bindings[0].table.text) == (
+        Style.V1,
+        Cleanup.ALL,
+        "orders",
+    )

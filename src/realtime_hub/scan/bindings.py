@@ -281,14 +281,14 @@ class Listenings:
         return term if term.proven else Term(self._written(options, name) or term.text, False)
 
     def _written(self, options: Value, name: str) -> str | None:
-        """A field as it stands in the source, but for a name of a template, which says more."""
+        """A field as the source has it, but for the name or field of a template: it says more."""
         for each in self._values.reduce(options):
             found = each.expr.get(name) if isinstance(each.expr, Record) else None
             if found is None:
                 continue
             values = self._values.reduce(each.of(found))
             template = len(values) == 1 and isinstance(values[0].expr, Template)
-            if not (isinstance(found, Name) and template):
+            if not (isinstance(found, Name | Member) and template):
                 return each.of(found).code
         return None
 

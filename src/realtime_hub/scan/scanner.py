@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from realtime_hub.errors import SettingsError
 from realtime_hub.scan.bindings import Listening
@@ -17,7 +16,7 @@ from realtime_hub.scan.comments import commented_out
 from realtime_hub.scan.expansion import Expanded, Expansion
 from realtime_hub.scan.findings import Findings
 from realtime_hub.scan.fresh import made_anew
-from realtime_hub.scan.hubs import MAKERS, PACKAGE, Hubs, is_shared
+from realtime_hub.scan.hubs import Hubs, is_shared
 from realtime_hub.scan.model import (
     ANY,
     CHANGES,
@@ -32,12 +31,10 @@ from realtime_hub.scan.model import (
 from realtime_hub.scan.project import Project
 from realtime_hub.scan.sources import Progress, Sources
 from realtime_hub.scan.surroundings import Reach, in_render, innermost, owner
-from realtime_hub.scan.syntax import Call, CallSite, Expr, Module, Name, Record, Template, unwrapped
+from realtime_hub.scan.syntax import Call, CallSite, Module, Template
 from realtime_hub.scan.values import Values
 from realtime_hub.scan.vocabulary import OPENING
-
-_ROUNDS: Final = 3
-_MANY: Final = 200
+from realtime_hub.scan.widening import widened
 
 
 def scan_folders(folders: Sequence[Path], progress: Progress) -> Scan:
@@ -49,66 +46,7 @@ def scan_folders(folders: Sequence[Path], progress: Progress) -> Scan:
     root = Path(os.path.commonpath(tops))
     sources = Sources(root, tops)
     project = Project(sources.relevant(progress), sources.code, sources.load, sources.mentions)
-    return Scanner(*_widened(project, sources)).scan(sources)
-
-
-def _widened(project: Project, sources: Sources) -> tuple[Values, list[Draft]]:
-    """Channels, once all files are read that call the functions around them."""
-    asked: set[str] = set()
-    for left in reversed(range(_ROUNDS)):
-        values = Values(project)
-        drafts = Channels(values).find()
-        if not left:
-            break
-        hubs = [each for each in project.known if PACKAGE.search(each.source)]
-        names = _wrappers(drafts, hubs) - asked
-        asked |= names
-        paths = {
-            path
-            for places in map(sources.mentions, names)
-            if len(places) <= _MANY
-            for path in places
-        }
-        fresh = paths - project.modules.keys()
-        for path in fresh:
-            project.module(path)
-        if not fresh:
-            break
-    return values, drafts
-
-
-def _wrappers(drafts: Iterable[Draft], hubs: Iterable[Module]) -> set[str]:
-    """Names under which functions around channels may be called from other files."""
-    names = set()
-    for draft in drafts:
-        places = [(draft.module, draft.function)]
-        places += [(a.listening.module, a.listening.function) for a in draft.attached]
-        for module, number in places:
-            whose = owner(module, number, draft.node.start) if module is draft.module else ""
-            names |= {whose} if len(whose) > 3 else set()
-            for function in module.enclosing(number):
-                if not function.renders and len(function.name) > 3:
-                    names.add(function.name)
-            names |= _objects(module)
-    for module in hubs:
-        names |= _objects(module)
-    return names - {"default", "constructor", "subscribe", "setup", "init", "connect", "start"}
-
-
-def _objects(module: Module) -> set[str]:
-    """Exported objects, whose methods other files may call: `export const hub = new Hub()`."""
-    made = {
-        write.target.name
-        for write in module.assignments
-        if write.function == 0 and isinstance(write.target, Name) and _is_object(write.value)
-    }
-    return {each.name for each in module.exports if each.local in made}
-
-
-def _is_object(value: Expr | None) -> bool:
-    value = value if value is None else unwrapped(value)
-    made = isinstance(value, Call) and (value.new or value.method in MAKERS)
-    return made or isinstance(value, Record)
+    return Scanner(*widened(project, sources)).scan(sources)
 
 
 class Scanner:

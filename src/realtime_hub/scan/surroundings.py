@@ -98,6 +98,8 @@ class Reach:
         if function.method:
             return self._method_called(module, function)
         exported = [e.name for e in module.exports if e.local == name and not e.module]
+        if function.is_class and not module.imports and not exported:
+            return True  # a plain script's classes are known to all others
         if not exported:
             return self._held(module, function)
         if "default" in exported or not self._project.imported_by(module):
@@ -126,7 +128,7 @@ class Reach:
             return True  # whoever is given the object, or the class's base, may call it
         if self._project.imported_by(module):
             return self._project.mentioned(function.name, module.path)
-        return bool(module.exports)
+        return bool(module.exports) or not module.imports
 
 
 def _decorated(module: Module, function: Function) -> bool:

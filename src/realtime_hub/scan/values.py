@@ -35,6 +35,7 @@ from realtime_hub.scan.syntax import (
 from realtime_hub.scan.vocabulary import CHAINED, CONSTRUCTORS, ENUMERATIONS, MAKING, OPTIONS
 
 _DEPTH: Final = 40
+_LEVELS: Final = 8
 _MOST_STEPS: Final = 5_000
 _MEMOS: Final = frozenset({"useMemo", "computed", "memo", "lazy", "once"})
 _CALLBACKS: Final = frozenset({"useCallback", "useEvent", "useEffectEvent", "markRaw", "freeze"})
@@ -95,22 +96,26 @@ class Values:
             self.blocked(value, blockers)
         return None
 
-    def blocked(self, value: Value, blockers: list[Blocker]) -> None:
-        """Note the variable that an unknown value begins with."""
+    def blocked(self, value: Value, blockers: list[Blocker], depth: int = _LEVELS) -> None:
+        """Note the variable that an unknown value begins with; that of a caller, if it is bound."""
         expr = value.expr
         while isinstance(expr, Member | Index | Awaited):
             expr = expr.value if isinstance(expr, Awaited) else expr.object
         if isinstance(expr, Call):
             for part in (expr.receiver, *expr.arguments):
                 if part is not None and isinstance(part, Name | Member | Index):
-                    self.blocked(value.of(part), blockers)
+                    self.blocked(value.of(part), blockers, depth)
             return
         if isinstance(expr, Name):
             meaning = self.meaning(value.module, expr)
             if isinstance(meaning, Given | Looped):
                 found = Blocker(value.module, meaning)
-                if found.key not in value.env and found not in blockers:
+                given = value.env.get(found.key)
+                if given is None and found not in blockers:
                     blockers.append(found)
+                elif given is not None and depth:
+                    env = {**value.env, **given.env}
+                    self.blocked(Value(given.expr, given.module, env), blockers, depth - 1)
 
     # Reduction
 

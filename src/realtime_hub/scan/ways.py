@@ -142,9 +142,6 @@ class Ways:
         self, module: Module, function: Function, step: Step
     ) -> Iterator[tuple[Place, Step]]:
         """Where a function of its own is called, or given to what calls it."""
-        for caller, site in self._values.callers(module, function.number):
-            if caller is not module or function.method:
-                yield (caller, site.call.start), step
         for where, offset, _ in self._named(module, function):
             around = tightest(where, offset)
             if around is not None and around.call.start <= offset < around.call.opening:
@@ -156,6 +153,9 @@ class Ways:
 
     def _named(self, module: Module, function: Function) -> Iterator[tuple[Module, int, str]]:
         """Where a function is named: itself, or the variable that keeps it for a caller."""
+        for caller, site in self._values.callers(module, function.number):
+            if caller is not module or function.method:
+                yield caller, site.call.start, site.call.method
         if not function.method:
             yield from ((module, at, name) for at, name in mentions_of(module, function))
         if returned_by_parent(module, function):

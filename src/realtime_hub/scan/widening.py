@@ -1,0 +1,94 @@
+"""Which files are read beyond those that speak of Realtime: the ones that call functions around
+channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from realtime_hub.scan.channels import Channels, Draft
+from realtime_hub.scan.hubs import MAKERS, PACKAGE
+from realtime_hub.scan.project import Project
+from realtime_hub.scan.sources import Sources
+from realtime_hub.scan.surroundings import owner
+from realtime_hub.scan.syntax import Call, Expr, Function, Module, Name, Record, unwrapped
+from realtime_hub.scan.values import Values
+from realtime_hub.scan.vocabulary import words
+
+_ROUNDS: Final = 4
+_MANY: Final = 200
+_LEAST: Final = 4
+_COMMON: Final = words("default constructor subscribe setup init connect start")
+
+
+def widened(project: Project, sources: Sources) -> tuple[Values, list[Draft]]:
+    """Channels, once all files are read that call the functions around them."""
+    asked: set[str] = set()
+    for left in reversed(range(_ROUNDS)):
+        values = Values(project)
+        drafts = Channels(values).find()
+        if not left:
+            break
+        names = _names(values, drafts) - asked
+        asked |= names
+        fresh = _mentioning(sources, names) - project.modules.keys()
+        for path in fresh:
+            project.module(path)
+        if not fresh:
+            break
+    return values, drafts
+
+
+def _mentioning(sources: Sources, names: Iterable[str]) -> set[str]:
+    """Files in which a name stands, unless it stands everywhere."""
+    found = map(sources.mentions, names)
+    return {path for paths in found if len(paths) <= _MANY for path in paths}
+
+
+def _names(values: Values, drafts: Iterable[Draft]) -> set[str]:
+    """Names under which functions around channels may be called from other files."""
+    names: set[str] = set()
+    objects: set[str] = set()
+    for draft in drafts:
+        names.add(owner(draft.module, draft.function, draft.node.start))
+        places = [(draft.module, draft.function)]
+        places += [(each.listening.module, each.listening.function) for each in draft.attached]
+        known = all(each.listening.binding(each.way.env).proven for each in draft.attached)
+        for module, number in places:
+            objects |= _objects(module)
+            for function in _around(module, number):
+                names.add(function.name)
+                names |= set() if known else _callers(values, module, function)
+    for module in values.project.known:
+        if PACKAGE.search(module.source):
+            objects |= _objects(module)
+    return (objects | {name for name in names if len(name) >= _LEAST}) - _COMMON
+
+
+def _around(module: Module, number: int) -> Iterator[Function]:
+    return (each for each in module.enclosing(number) if not each.renders)
+
+
+def _callers(values: Values, module: Module, function: Function) -> set[str]:
+    """Names of functions that hand on to this one what they are given."""
+    return {
+        outer.name
+        for caller, site in values.callers(module, function.number)
+        for outer in _around(caller, site.function)
+    }
+
+
+def _objects(module: Module) -> set[str]:
+    """Exported objects, whose methods other files may call: `export const hub = new Hub()`."""
+    made = {
+        write.target.name
+        for write in module.assignments
+        if write.function == 0 and isinstance(write.target, Name) and _is_object(write.value)
+    }
+    return {each.name for each in module.exports if each.local in made}
+
+
+def _is_object(value: Expr | None) -> bool:
+    value = value if value is None else unwrapped(value)
+    made = isinstance(value, Call) and (value.new or value.method in MAKERS)
+    return made or isinstance(value, Record)
