@@ -126,3 +126,40 @@ def test_the_binding_itself_shows_the_expression(tmp_path: Path) -> None:
     scan = found(tmp_path, "a.ts", LISTEN, "old ? 'a' : 'b'")
     (binding,) = scan.channels[0].bindings
     assert (binding.table.text, binding.table.proven) == ("old ? 'a' : 'b'", False)
+
+
+LEFT_OUT = """
+export function useTable(table, only?: { column: string; value: string }) {
+  useEffect(() => {
+    const channel = supabase.channel(table).on(
+      'postgres_changes',
+      { event: '*', schema: 'public', table, ...(FILTER) },
+      () => {},
+    ).subscribe()
+    return () => supabase.removeChannel(channel)
+  }, [table, only])
+}
+export const useVisits = () => useTable('visits')
+export const useQueue = (doctor) => useTable('queue', { column: 'doctor', value: doctor })
+"""
+
+
+@pytest.mark.parametrize(
+    "spread",
+    [
+        "only ? { filter: `${only.column}=eq.${only.value}` } : {}",
+        "only && { filter: `${only.column}=eq.${only.value}` }",
+    ],
+)
+def test_an_argument_that_is_left_out_decides_a_test(tmp_path: Path, spread: str) -> None:
+    scan = scanned(tmp_path, {"a.ts": LEFT_OUT.replace("FILTER", spread)})
+    assert {(each.table, each.filter.text is None) for each in scan.subscriptions} == {
+        ("visits", True),
+        ("queue", False),
+    }
+
+
+@pytest.mark.parametrize(("flag", "table"), [("true", "a"), ("false", "b")])
+def test_a_constant_decides_a_test(tmp_path: Path, flag: str, table: str) -> None:
+    scan = found(tmp_path, "a.ts", f"const old = {flag}\n{LISTEN}", "old ? 'a' : 'b'")
+    assert [each.table for each in scan.subscriptions] == [table]

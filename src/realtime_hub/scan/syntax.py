@@ -110,11 +110,12 @@ class Lambda(Node):
 
 @dataclass(frozen=True, slots=True)
 class Choice(Node):
-    """One of several: a conditional expression. fallback: `a ?? b`, `a || b`, the first that there
-    is."""
+    """One of several: a conditional expression, whose test says which of two. fallback: `a ?? b`,
+    `a || b`, the first that there is."""
 
     options: tuple[Expr, ...]
     fallback: bool = False
+    test: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)

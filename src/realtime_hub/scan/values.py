@@ -160,25 +160,31 @@ class Values:
         if taken is not None:
             return self.reduce(value.of(taken.expr))
         self._choices[blocker.key] = blocker
+        options = choice.options
+        decided = None if choice.test is None else self._truth(value.of(choice.test))
+        if decided is not None and len(options) == 2:
+            return self.reduce(value.of(options[0 if decided else 1]))
         found: list[Value] = []
-        for each in choice.options:
+        for each in options:
             env = {**value.env, blocker.key: value.of(each)}
-            options = self.reduce(Value(each, value.module, env))
-            found += options
-            if choice.fallback and options and self._is_given(value.of(each), options):
+            found += self.reduce(Value(each, value.module, env))
+            if choice.fallback and self._truth(value.of(each)):
                 break
         return found
 
-    def _is_given(self, value: Value, found: Sequence[Value]) -> bool:
-        """What it comes to is always there: no other option is looked at."""
+    def _truth(self, value: Value) -> bool | None:
+        """Whether a test of a value holds, each time that it is made; None if that is not known."""
         base = value.expr
         while isinstance(base, Member):
             base = base.object
-        once = isinstance(base, Literal)
         if isinstance(base, Name):
             meaning = self.meaning(value.module, base)
-            once = not isinstance(meaning, Variable) or len(meaning.writes) == 1
-        return once and all(isinstance(each.expr, Literal) and each.expr.value for each in found)
+            if isinstance(meaning, Variable) and len(meaning.writes) > 1:
+                return None
+        elif not isinstance(base, Literal):
+            return None
+        said = {_is_true(each.expr) for each in self.reduce(value)} or {False}
+        return said.pop() if len(said) == 1 else None
 
     def _named(self, value: Value, name: Name) -> Sequence[Value]:
         meaning = self.meaning(value.module, name)
@@ -482,6 +488,19 @@ class Values:
     def callers(self, module: Module, number: int) -> list[tuple[Module, CallSite]]:
         """Where a function of the tree is called, as far as it can be told."""
         return self._callers.of(module, number)
+
+
+def _is_true(expr: Expr) -> bool | None:
+    match expr:
+        case Literal(value="0"):
+            return None  # a text, or a number
+        case Literal(value=known):
+            return bool(known)
+        case Record(fields=parts) | Array(items=parts):
+            return True if parts else None  # they differ between languages
+        case Lambda():
+            return True
+    return None
 
 
 def _unknown(value: Value) -> Opaque:

@@ -283,7 +283,7 @@ class DartValues(Reader):
         values = tuple(self._expression(each) for each in parts)
         if kind == "conditional_expression" and len(values) == 3:
             self._fork([(parts[0], parts[1]), (None, parts[2])], total=True)
-            return Choice(start, end, line, values[1:])
+            return Choice(start, end, line, values[1:], test=values[0])
         if kind == "if_null_expression":
             return Choice(start, end, line, values, fallback=True)
         return joined(start, end, line, values)

@@ -247,19 +247,23 @@ class JavaScriptValues(Reader):
         start, end, line = span(node)
         if node.kind() == "ternary_expression":
             test = node.field("condition")
-            if test is not None:
-                self._expression(test)
+            tested = None if test is None else self._expression(test)
             arms = [node.field("consequence"), node.field("alternative")]
             parts = [part for part in arms if part is not None]
             self._fork(zip((test, None), parts, strict=False), total=True)
-            return Choice(start, end, line, tuple(self._expression(part) for part in parts))
+            options = tuple(self._expression(part) for part in parts)
+            return Choice(start, end, line, options, test=tested)
         left, right, operator = node.field("left"), node.field("right"), node.field("operator")
         if left is None or right is None or operator is None:
             return self._opaque(node)
         first = self._expression(left)
         if operator.text() == "&&":
             self._fork([(left, right)], total=False)
-            return self._expression(right)
+            value = self._expression(right)
+            if isinstance(value, Record):  # `...(only && { filter })`
+                nothing = Literal(start, start, line, None)
+                return Choice(start, end, line, (value, nothing), test=first)
+            return value
         values = (first, self._expression(right))
         match operator.text():
             case "+":

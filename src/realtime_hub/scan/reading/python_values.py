@@ -181,7 +181,7 @@ class PythonValues(Reader):
         values = [self._expression(each) for each in parts]
         if node.kind() == "conditional_expression" and len(values) == 3:
             self._fork([(parts[1], parts[0]), (None, parts[2])], total=True)
-            return Choice(start, end, line, (values[0], values[2]))
+            return Choice(start, end, line, (values[0], values[2]), test=values[1])
         operator = node.field("operator")
         match "" if operator is None else operator.text():
             case "+":
