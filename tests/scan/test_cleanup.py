@@ -158,6 +158,26 @@ CLIENTS = {
         " finally { await supabase.realtime.disconnect() } }",
         Cleanup.ALL,
     ),
+    "with each of the client's channels": (
+        "x.ts",
+        "export async function run() { try { MADE; await work() } finally {"
+        " for (const c of supabase.getChannels()) { await supabase.removeChannel(c) } } }",
+        Cleanup.ALL,
+    ),
+    "as the one of the client's that has its name": (
+        "x.ts",
+        "export async function run() { try { MADE; await work() } finally {"
+        " supabase.getChannels().forEach((c) => {"
+        " if (c.topic === 'realtime:x') supabase.removeChannel(c) }) } }",
+        Cleanup.YES,
+    ),
+    "not as another of the client's": (
+        "x.ts",
+        "export async function run() { try { MADE; await work() } finally {"
+        " supabase.getChannels().forEach((c) => {"
+        " if (c.topic === 'realtime:y') supabase.removeChannel(c) }) } }",
+        Cleanup.NONE,
+    ),
     "not by closing another client": (
         "x.ts",
         "export async function run() { try { MADE; await work() }"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from realtime_hub.scan.channels import Draft
+from realtime_hub.scan.closings import Closings
 from realtime_hub.scan.handles import Holding
 from realtime_hub.scan.lifecycle import (
     CALLBACKS,
@@ -53,20 +54,20 @@ class Closer:
         self._values = values
         self._draft = draft
         self._holding = Holding(values, draft)
-        self._ways = Ways(values, draft, self._holding)
+        self._closings = Closings(values, draft, self._holding)
+        self._ways = Ways(values, draft, self._holding, self._closings)
         self._busy: set[tuple[str, int]] = set()
         self.dropped: list[tuple[Module, CallSite]] = []
         """Calls that return what closes the channel, and whose value is let go."""
 
     def judge(self) -> tuple[Cleanup, list[Closing], list[Closing]]:
         """How it is closed, the calls that do it, and those that do it with other channels."""
-        sites = list(self._holding.closing())
+        sites, ending = self._closings.own, self._closings.common
         verdicts = [self._at(module, site.call.start, _DEPTH) for module, site in sites]
         verdicts = [
             self._by_caller(module, site, verdict)
             for (module, site), verdict in zip(sites, verdicts, strict=True)
         ]
-        ending = list(self._holding.closing_all())
         for module, site in ending:
             if self._at(module, site.call.start, _DEPTH) is not Cleanup.PARTIAL:
                 verdicts.append(Cleanup.ALL)

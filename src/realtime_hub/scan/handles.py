@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final
 
 from realtime_hub.scan.bound import Value
@@ -34,10 +33,7 @@ from realtime_hub.scan.syntax import (
 from realtime_hub.scan.values import Values
 from realtime_hub.scan.vocabulary import (
     CHAINED,
-    CLOSING,
-    DISCONNECTING,
-    REMOVING,
-    REMOVING_ALL,
+    EACH,
 )
 
 _BOXES: Final = frozenset(
@@ -45,7 +41,6 @@ _BOXES: Final = frozenset(
 )
 _STORING: Final = frozenset({"push", "add", "set", "append", "unshift", "addAll", "insert", "put"})
 _TAKING: Final = frozenset({"get", "pop", "remove", "at", "shift", "find", "values"})
-_EACH: Final = frozenset({"forEach", "map", "flatMap", "filter", "each"})
 _STATES: Final = frozenset({"set", "setState", "patchState", "$patch", "assign"})
 _COMMON: Final = frozenset({"current", "value", THIS, "[]"})
 _ROUNDS: Final = 4
@@ -153,7 +148,7 @@ class Holding:
         elif given and isinstance(call.function, Name):
             self._state(module, scopes, call.function)
             self._parameters(module, call)
-        elif call.method in _EACH and call.receiver is not None:
+        elif call.method in EACH and call.receiver is not None:
             lambdas = [each for each in call.arguments if isinstance(each, Lambda)]
             if lambdas and self.mentions(module, call.receiver):
                 for each in lambdas:
@@ -204,7 +199,7 @@ class Holding:
 
     def holds(self, module: Module, expr: Expr) -> bool:
         """It is the channel, or something that contains it."""
-        return any(self._is(module, each) for each in self._flows(module, expr))
+        return any(self._is(module, each) for each in self.flows(module, expr))
 
     def mentions(self, module: Module, expr: Expr) -> bool:
         """The channel is somewhere in it."""
@@ -244,7 +239,7 @@ class Holding:
             for length in range(least, len(place) + 1)
         )
 
-    def _flows(self, module: Module, expr: Expr) -> Iterator[Expr]:
+    def flows(self, module: Module, expr: Expr) -> Iterator[Expr]:
         """The expression and those whose value it passes on."""
         stack = [expr]
         while stack:
@@ -265,75 +260,13 @@ class Holding:
         chained = call.method in CHAINED or self._draft.style is Style.STREAM
         if call.receiver is not None and (chained or call.method in _TAKING):
             found.append(call.receiver)
-        if call.method in _EACH | {"all", "allSettled", "gather"} or call.method in _BOXES:
+        if call.method in EACH | {"all", "allSettled", "gather"} or call.method in _BOXES:
             for each in call.arguments:
                 inner = [each]
                 if isinstance(each, Lambda):
                     inner = module.functions[each.function].returns
                 found += inner
         return found
-
-    # Closing
-
-    def closing(self) -> Iterator[tuple[Module, CallSite]]:
-        """Calls that close this channel."""
-        for module in self.found.modules.values():
-            for site in module.calls:
-                if self._closes(module, site.call):
-                    yield module, site
-
-    def closing_all(self) -> Iterator[tuple[Module, CallSite]]:
-        """Calls in the same files that close all channels, or the client itself."""
-        for module in self.found.modules.values():
-            for site in module.calls:
-                if site.call.method in REMOVING_ALL or self._ends_client(module, site.call):
-                    yield module, site
-
-    def _ends_client(self, module: Module, call: Call) -> bool:
-        if call.method not in DISCONNECTING or call.receiver is None:
-            return False
-        return not self._client.isdisjoint(self._client_of(module, call.receiver))
-
-    @cached_property
-    def _client(self) -> set[tuple[object, ...]]:
-        client = self._draft.client
-        return set() if client is None else self._client_of(self._draft.module, client)
-
-    def _client_of(self, module: Module, expr: Expr) -> set[tuple[object, ...]]:
-        """What identifies a client: its variable, and where it is made."""
-        if isinstance(expr, Member) and expr.name == "realtime":
-            expr = expr.object
-        place = self._values.scopes(module).place(expr)
-        made: set[tuple[object, ...]] = {
-            (each.module.path, each.expr.start, each.expr.end)
-            for each in self._values.reduce(Value(expr, module))
-        }
-        return made if place is None else made | {(module.path, *place)}
-
-    def _closes(self, module: Module, call: Call) -> bool:
-        if self._draft.style is Style.RAW:
-            return call.method in DISCONNECTING
-        if call.method in REMOVING:
-            return any(self._named(module, each) for each in call.arguments)
-        if call.method in CLOSING and call.receiver is not None:
-            return self._named(module, call.receiver)
-        if call.method in _EACH and call.receiver is not None and call.arguments:
-            passed = call.arguments[0]
-            named = isinstance(passed, Member) and passed.name in REMOVING | CLOSING
-            return named and self.mentions(module, call.receiver)
-        return False
-
-    def _named(self, module: Module, expr: Expr) -> bool:
-        """It is the channel, or one got again by the same name."""
-        if self.holds(module, expr):
-            return True
-        own = self._draft.name
-        for each in self._flows(module, expr):
-            if isinstance(each, Call) and each.method == "channel" and each.arguments and own:
-                given = self._values.text(Value(each.arguments[0], module))
-                if given is not None and given == self._values.text(Value(own, self._draft.module)):
-                    return True
-        return False
 
 
 def _names_of(expr: Expr) -> Iterator[str]:

@@ -78,10 +78,16 @@ CLOSING: Final = frozenset({"unsubscribe", "leave", "cancel", "teardown"})
 REMOVING: Final = frozenset({"removeChannel", "remove_channel", "removeSubscription"})
 """Functions that close the channel that they are given."""
 
+LISTING: Final = frozenset({"getChannels", "get_channels", "getSubscriptions"})
+"""Functions that list all channels of a client."""
+
 REMOVING_ALL: Final = frozenset(
     {"removeAllChannels", "remove_all_channels", "removeAllSubscriptions", "removeSubscriptions"}
 )
 DISCONNECTING: Final = frozenset({"close", "disconnect"})
 """Methods of a client, or of a socket, that end all of its channels."""
+
+EACH: Final = frozenset({"forEach", "map", "flatMap", "filter", "each"})
+"""Methods of a list that call what they are given with each of its items."""
 
 SENDING: Final = frozenset({"send", "track", "send_broadcast", "sendBroadcastMessage"})

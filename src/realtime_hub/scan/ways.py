@@ -7,6 +7,7 @@ from typing import Final
 
 from realtime_hub.scan.bound import Value
 from realtime_hub.scan.channels import Draft
+from realtime_hub.scan.closings import Closings
 from realtime_hub.scan.flow import Facts, Flow, Step
 from realtime_hub.scan.handles import Holding
 from realtime_hub.scan.lifecycle import CALLBACKS, ENDS, LISTENING, TEARDOWN_CALLS, THROUGH
@@ -41,12 +42,12 @@ Key = tuple[str, int]
 class Ways:
     """Knows where in a function a channel is made and closed, also by functions called there."""
 
-    def __init__(self, values: Values, draft: Draft, holding: Holding) -> None:
+    def __init__(self, values: Values, draft: Draft, holding: Holding, closings: Closings) -> None:
         self._values = values
         self._draft = draft
         self._holding = holding
         self._known: dict[tuple[str, int], bool] = {}
-        sites = [*holding.closing(), *holding.closing_all()]
+        sites = [*closings.own, *closings.common]
         self._sites: list[Place] = [(module, site.call.start) for module, site in sites]
         self._closers: set[Key] = set()
         self._names: set[tuple[str, str]] = set()
