@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from realtime_hub.library.hub import RealtimeHub
     from realtime_hub.library.named import get_hub, hubs, statistics
     from realtime_hub.library.options import Overflow, Timing
+    from realtime_hub.library.payloads import payloads
     from realtime_hub.library.room import Room
     from realtime_hub.library.status import HubStatistics, State, Status, TableStatistics
     from realtime_hub.library.stream import ChangeStream
@@ -40,6 +41,7 @@ __all__ = [
     "every",
     "get_hub",
     "hubs",
+    "payloads",
     "statistics",
 ]
 __version__ = "0.1.0"
@@ -61,6 +63,7 @@ _HOMES = {
     "every": "fallback",
     "get_hub": "named",
     "hubs": "named",
+    "payloads": "payloads",
     "statistics": "named",
 }
 
