@@ -163,3 +163,25 @@ def test_an_argument_that_is_left_out_decides_a_test(tmp_path: Path, spread: str
 def test_a_constant_decides_a_test(tmp_path: Path, flag: str, table: str) -> None:
     scan = found(tmp_path, "a.ts", f"const old = {flag}\n{LISTEN}", "old ? 'a' : 'b'")
     assert [each.table for each in scan.subscriptions] == [table]
+
+
+def test_a_filter_that_a_caller_leaves_out_is_none(tmp_path: Path) -> None:
+    scan = scanned(
+        tmp_path,
+        {
+            "a.ts": """
+            const listen = (table: string, extra?: string) => {
+              const filter = extra ?? undefined
+              channel.on('postgres_changes', { event: '*', schema: 'public', table, filter }, f)
+            }
+            const channel = supabase.channel('space')
+            listen('pages', 'space=eq.1')
+            listen('settings')
+            channel.subscribe()
+            """
+        },
+    )
+    assert [(each.table, each.filter.text) for each in scan.subscriptions] == [
+        ("pages", "space=eq.1"),
+        ("settings", None),
+    ]

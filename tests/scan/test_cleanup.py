@@ -80,6 +80,13 @@ ELSEWHERE = {
         "export const listen = () => { const c = MADE; return () => supabase.removeChannel(c) }",
         Cleanup.RETURNED,
     ),
+    "by nobody that is known, through a method": (
+        "x.ts",
+        "export class Live { watch(id) { if (this.all.has(id)) { this.forget(id) }\n"
+        "    const c = MADE; this.all.set(id, c); return () => this.forget(id) }\n"
+        "  forget(id) { const c = this.all.get(id); if (c) { supabase.removeChannel(c) } } }",
+        Cleanup.RETURNED,
+    ),
     "by callers who let it go": (
         "x.ts",
         "const listen = () => { const c = MADE; return () => supabase.removeChannel(c) }\n"

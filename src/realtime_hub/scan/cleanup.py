@@ -100,21 +100,22 @@ class Closer:
     def _at(self, module: Module, offset: int, depth: int) -> Cleanup:
         function = module.functions[innermost(module, offset)]
         if any(t.final and t.final[0] <= offset < t.final[1] for t in module.tries):
-            return self._run(module, function, Cleanup.YES)
+            return self._straight(module, function)
         if depth == 0:
             return Cleanup.MANUAL
         for function in module.enclosing(innermost(module, offset)):
             if self._ways.holds_creation(module, function):
-                return self._run(module, function, Cleanup.YES)
+                return self._straight(module, function)
             verdict = self._function(module, function, depth)
             if verdict is not None:
                 return verdict
         same = module is self._draft.module
-        return self._run(module, module.functions[0], Cleanup.YES) if same else Cleanup.MANUAL
+        return self._straight(module, module.functions[0]) if same else Cleanup.MANUAL
 
-    def _run(self, module: Module, function: Function, verdict: Cleanup) -> Cleanup:
-        """A verdict that holds if every way out of a function gets there."""
-        return verdict if self._ways.closed_on_all(module, function) else Cleanup.PARTIAL
+    def _straight(self, module: Module, function: Function) -> Cleanup:
+        """What a closing in the run of a function amounts to."""
+        always = self._ways.closed_on_all(module, function, or_passed_on=False)
+        return Cleanup.YES if always else Cleanup.PARTIAL
 
     def _function(self, module: Module, function: Function, depth: int) -> Cleanup | None:
         """What running a function amounts to; None if it runs where it is written."""
@@ -152,7 +153,7 @@ class Closer:
         """What giving a closing function to a call amounts to; None if it runs there."""
         method = site.call.method
         if self._ways.registers(module, site):
-            return self._run(module, module.functions[site.function], Cleanup.YES)
+            return self._straight(module, module.functions[site.function])
         if method in THROUGH:
             return None
         return Cleanup.PARTIAL if method in {"subscribe", "onSystem"} else Cleanup.MANUAL
@@ -167,7 +168,7 @@ class Closer:
                 return Cleanup.MANUAL
             inside = any(each.start <= offset < each.end for each in site.call.arguments)
             if inside and self._ways.registers(module, site):
-                return self._run(module, module.functions[site.function], Cleanup.YES)
+                return self._straight(module, module.functions[site.function])
         for around in module.enclosing(innermost(module, offset)):
             if any(passes(each, offset) for each in around.returns):
                 return self.returned(module, around.number, depth)
@@ -188,7 +189,10 @@ class Closer:
         """A function returns what closes the channel: an effect's callback, or for a caller."""
         verdict = self._returned(module, number, depth)
         kept = verdict in {Cleanup.YES, Cleanup.CALLER, Cleanup.RETURNED}
-        return self._run(module, module.functions[number], verdict) if kept else verdict
+        function = module.functions[number]
+        if kept and not self._ways.closed_on_all(module, function, or_passed_on=True):
+            return Cleanup.PARTIAL
+        return verdict
 
     def _returned(self, module: Module, number: int, depth: int) -> Cleanup:
         function = module.functions[number]

@@ -219,12 +219,13 @@ class Values:
             return self.reduce(Value(given.expr, given.module, {**value.env, **given.env}))
         return [value]
 
-    def _written(self, value: Value, writes: Iterable[Assignment]) -> Sequence[Value]:
+    def _written(self, value: Value, writes: Sequence[Assignment]) -> Sequence[Value]:
         found: list[Value] = []
         for write in writes:
             if write.value is not None:
                 found += self.part(value.of(write.value), write.path)
-        return found or [value]
+        absent = len(writes) == 1 and writes[0].value is not None
+        return found if found or absent else [value]
 
     def _imported(self, value: Value, found: Import, name: str = "") -> Sequence[Value]:
         target = self.project.imported(value.module, found)

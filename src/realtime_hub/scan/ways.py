@@ -46,7 +46,7 @@ class Ways:
         self._values = values
         self._draft = draft
         self._holding = holding
-        self._known: dict[tuple[str, int], bool] = {}
+        self._known: dict[tuple[str, int, bool], bool] = {}
         sites = [*closings.own, *closings.common]
         self._sites: list[Place] = [(module, site.call.start) for module, site in sites]
         self._closers: set[Key] = set()
@@ -54,11 +54,11 @@ class Ways:
         for place in self._sites:
             self._note_closers(place)
 
-    def closed_on_all(self, module: Module, function: Function) -> bool:
-        """Every way out of a function closes the channel, or passes on what does."""
-        key = (module.path, function.number)
+    def closed_on_all(self, module: Module, function: Function, *, or_passed_on: bool) -> bool:
+        """Every way out of a function closes the channel; or_passed_on: or returns what does."""
+        key = (module.path, function.number, or_passed_on)
         if key not in self._known:
-            self._known[key] = self._walk(module, function)
+            self._known[key] = self._walk(module, function, or_passed_on)
         return self._known[key]
 
     def holds_creation(self, module: Module, function: Function) -> bool:
@@ -66,7 +66,7 @@ class Ways:
             return False
         return function.start <= self._draft.node.start < function.end
 
-    def _walk(self, module: Module, function: Function) -> bool:
+    def _walk(self, module: Module, function: Function, or_passed_on: bool) -> bool:
         made = (self._draft.module, self._draft.node.start)
         steps = dict(self._steps(made, Step.MADE, module, function))
         if not steps:
@@ -78,7 +78,7 @@ class Ways:
 
         def passes_on(leaving: Exit) -> bool:
             inside = any(leaving.start <= at < leaving.end for at in steps)
-            return inside or self._passes_on(module, leaving)
+            return or_passed_on and (inside or self._passes_on(module, leaving))
 
         def about(start: int, end: int) -> bool:
             return self._holding.is_named(module, start, end)
