@@ -117,6 +117,12 @@ def test_options_of_one_object_are_taken_together(tmp_path: Path) -> None:
     ]
 
 
+def test_a_choice_within_an_option_is_followed(tmp_path: Path) -> None:
+    scan = found(tmp_path, "a.ts", LISTEN, "x ? 'a' : y ? 'b' : 'c'")
+    assert {each.table for each in scan.subscriptions} == {"a", "b", "c"}
+    assert not scan.unresolved
+
+
 def test_an_event_may_be_one_of_two(tmp_path: Path) -> None:
     scan = found(tmp_path, "a.ts", LISTEN, "'t'", "all ? '*' : 'INSERT'")
     assert [each.event for each in scan.subscriptions] == ["*", "INSERT"]

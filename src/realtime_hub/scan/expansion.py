@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from realtime_hub.scan.bound import CHOSEN, Blocker, Env, Value
+from realtime_hub.scan.bound import CHOSEN, Blocker, Env, Key, Value
 from realtime_hub.scan.model import Place
 from realtime_hub.scan.scopes import Given, Looped
 from realtime_hub.scan.syntax import (
@@ -88,8 +88,9 @@ class Expansion:
 
     @staticmethod
     def _chosen(blocker: Blocker, choice: Choice, way: Expanded) -> list[Expanded]:
-        """Each option; of two choices it is not known which options go together."""
-        if any(name == CHOSEN for *_, name in way.env):
+        """Each option; of two choices that are not within each other it is not known which options
+        go together."""
+        if not all(_is_around(key, blocker) for key in way.env if key[2] == CHOSEN):
             return []
         options = [Value(each, blocker.module, way.env) for each in choice.options]
         return [Expanded({**way.env, blocker.key: each}, way.sites) for each in options]
@@ -263,6 +264,14 @@ class Expansion:
                 env = {**way.env, **bound}
                 found.append(Expanded(env, (*way.sites, (caller, site))))
         return found
+
+
+def _is_around(key: Key, inner: Blocker) -> bool:
+    """A choice that was made is around another one."""
+    match key, inner.meaning:
+        case (path, (int(start), int(end)), _), Choice() as choice:
+            return path == inner.module.path and start <= choice.start and choice.end <= end
+    return False
 
 
 def _key(record: Record, name: str) -> Literal:

@@ -1,0 +1,174 @@
+"""Fields of objects: of those written out, of classes and their instances, of modules, of calls
+with named arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from realtime_hub.scan.bound import Value
+from realtime_hub.scan.syntax import (
+    THIS,
+    Array,
+    Call,
+    Expr,
+    Function,
+    Import,
+    Index,
+    Lambda,
+    Literal,
+    Member,
+    Name,
+    Record,
+)
+from realtime_hub.scan.vocabulary import OPTIONS
+
+if TYPE_CHECKING:
+    from realtime_hub.scan.values import Values
+
+_BOXES: Final = frozenset({"useRef", "ref", "shallowRef", "useState", "signal"})
+
+
+class Fields:
+    """Follows members of values."""
+
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def of(self, value: Value, member: Member) -> Sequence[Value]:
+        """What `owner.name` may be."""
+        found = self._field_of(value, member, self._owners(value, member.object))
+        return [value] if found == [] else found or []
+
+    def _owners(self, value: Value, owner: Expr) -> Sequence[Value]:
+        if isinstance(owner, Name) and owner.name == THIS:
+            return [value.of(owner)]
+        return self._values.reduce(value.of(owner))
+
+    def _of_owner(self, value: Value, name: str) -> list[Value] | None:
+        """None: an object made with named arguments lacks it."""
+        match value.expr:
+            case Record():
+                return self.record_field(value, value.expr, name)
+            case Literal() if name == "value":  # of a Python enumeration's member
+                return [value]
+            case Lambda(function=number):
+                return self._static(value, value.module.functions[number], name)
+            case Call() if value.expr.method in OPTIONS:
+                given = value.expr.argument(-1, name)
+                return None if given is None else self._values.reduce(value.of(given))
+            case Call(new=new) if new or value.module.language in {"python", "dart"}:
+                return self._of_instance(value, value.expr, name)
+            case Call() if value.expr.method in _BOXES and name in {"current", "value"}:
+                first = value.expr.arguments[:1]
+                return [each for one in first for each in self._values.reduce(value.of(one))]
+            case Name(name=owner) if owner == THIS:
+                return self._of_this(value, name)
+            case Name():
+                return self._of_module(value, value.expr, name)
+        return []
+
+    def field(self, owner: Value, name: str) -> list[Value] | None:
+        """What a field of an object may be; None if it has no such field, empty if that can't be
+        told."""
+        start, end, line = owner.expr.start, owner.expr.end, owner.expr.line
+        return self._field_of(
+            owner, Member(start, end, line, owner.expr, name), self._values.reduce(owner)
+        )
+
+    def _field_of(
+        self, value: Value, member: Member, owners: Sequence[Value]
+    ) -> list[Value] | None:
+        found: list[Value] = []
+        for write in self._values.scopes(value.module).fields(member):
+            if write.value is not None:
+                found += self._values.part(value.of(write.value), write.path)
+        known = bool(owners)
+        for each in owners:
+            own = self._of_owner(each, member.name)
+            if isinstance(each.expr, Record):
+                known = known and self.closed(each, each.expr)
+            elif not (isinstance(each.expr, Call) and each.expr.keywords and own is None):
+                known = False
+            found += own or ()
+        return found or (None if known else [])
+
+    def closed(self, value: Value, record: Record) -> bool:
+        """All of an object's fields can be told."""
+        return all(
+            isinstance(each.expr, Record) and self.closed(each, each.expr)
+            for spread in record.spreads
+            for each in self._values.reduce(value.of(spread))
+        )
+
+    def record_field(self, value: Value, record: Record, name: str) -> list[Value]:
+        """A field of an object that is written out, or of one that it takes over."""
+        own = record.get(name)
+        if own is not None:
+            return self._values.reduce(value.of(own))
+        found: list[Value] = []
+        for spread in record.spreads:
+            for each in self._values.reduce(value.of(spread)):
+                if isinstance(each.expr, Record):
+                    found += self.record_field(each, each.expr, name)
+        return found
+
+    def _static(self, value: Value, function: Function, name: str) -> list[Value]:
+        if not function.is_class:
+            return []
+        return self._class_field(value, function.receiver, name)
+
+    def _class_field(self, value: Value, receiver: int, name: str) -> list[Value]:
+        module = value.module
+        for function in module.functions:
+            if function.method and function.receiver == receiver and function.name == name:
+                lambda_ = Lambda(function.start, function.end, function.line, function.number)
+                return [Value(lambda_, module, value.env)]
+        this = (THIS, receiver, name)
+        scopes = self._values.scopes(module)
+        found: list[Value] = []
+        for write in module.assignments:
+            target = write.target
+            named = isinstance(target, Member) and target.name == name
+            if named and write.value is not None and scopes.place(target) == this:
+                found += self._values.part(Value(write.value, module, value.env), write.path)
+        return found
+
+    def _of_instance(self, value: Value, call: Call, name: str) -> list[Value]:
+        found: list[Value] = []
+        for each in self._values.reduce(value.of(call.function)):
+            if isinstance(each.expr, Lambda):
+                function = each.module.functions[each.expr.function]
+                if function.is_class:
+                    found += self._class_field(each, function.receiver, name)
+        return found
+
+    def _of_this(self, value: Value, name: str) -> list[Value]:
+        receiver = self._values.scopes(value.module).receiver(value.expr.start)
+        if receiver < 0:
+            return []
+        return [
+            each
+            for each in self._class_field(value, receiver, name)
+            if isinstance(each.expr, Lambda)
+        ]
+
+    def _of_module(self, value: Value, owner: Name, name: str) -> list[Value]:
+        meaning = self._values.meaning(value.module, owner)
+        if not isinstance(meaning, Import) or meaning.name != "*":
+            return []
+        found = list(self._values.imported(value, meaning, name))
+        return [each for each in found if each.expr is not value.expr]
+
+    def indexed(self, value: Value, index: Index) -> Sequence[Value]:
+        """What `owner[key]` may be."""
+        name = self._values.text(value.of(index.key))
+        found: list[Value] = []
+        for each in self._values.reduce(value.of(index.object)):
+            if name is not None and isinstance(each.expr, Record):
+                found += self.record_field(each, each.expr, name)
+            elif name is not None and isinstance(each.expr, Array) and name.isdigit():
+                items = each.expr.items
+                if int(name) < len(items):
+                    found += self._values.reduce(each.of(items[int(name)]))
+        return found or [value]
