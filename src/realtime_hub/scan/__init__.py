@@ -3,17 +3,17 @@ and Dart.
 
 A scan runs so:
 
-1. `walking` lists the files that are the project's own; `sources` reads each once for its words, and
-   parses those that may speak of Realtime.
+1. `walking` lists the files that are the project's own; `sources` reads each once for its words,
+   and parses those that may speak of Realtime.
 2. `reading` turns each language's tree into the values of `syntax`, which all that follows knows
    alone: calls, assignments, functions, branches, ways out.
 3. `channels` and `frames` find where channels are made, `bindings` what is listened to, `widening`
    the other files that call the functions around them.
-4. `values` says what an expression comes to (with `scopes`, `fields`, `calls`, `choices`, and across
-   files `project`); `expansion` binds the parameters, loops and choices that it hangs on, so that a
-   hook's callers are subscriptions of their own.
-5. `handles` follows a channel through variables and functions, `closings` finds the calls that close
-   it, `ways` and `flow` whether each way out gets there, `cleanup` what that amounts to.
+4. `values` says what an expression comes to, with `scopes`, `fields`, `calls`, `choices`, and
+   `project` across files; `expansion` binds the parameters, loops and choices that it hangs on, so
+   that a hook's callers are subscriptions of their own.
+5. `handles` follows a channel through variables and functions, `closings` finds the calls that
+   close it, `ways` and `flow` whether each way out gets there, `cleanup` what that amounts to.
 6. `scanner` puts all together as the `model` that callers see, with `findings`, `hubs` and what
    `comments` hide.
 
