@@ -87,6 +87,27 @@ ELSEWHERE = {
         "  forget(id) { const c = this.all.get(id); if (c) { supabase.removeChannel(c) } } }",
         Cleanup.RETURNED,
     ),
+    "in an object that is kept and returned": (
+        "x.ts",
+        "export class Live { watch() { const c = MADE\n"
+        "    const handle = { c, stop: () => supabase.removeChannel(c) }\n"
+        "    this.all.set(id, handle); return handle } }",
+        Cleanup.RETURNED,
+    ),
+    "by who keeps what a callback returns": (
+        "x.tsx",
+        "export function useLive() {\n"
+        "  const open = useCallback(() => { const c = MADE; return () => c.unsubscribe() }, [])\n"
+        "  useEffect(() => { const stop = open(); return () => { if (stop) stop() } }, [open]) }",
+        Cleanup.CALLER,
+    ),
+    "by what a promise returns to nobody": (
+        "x.tsx",
+        "export function Live() { useEffect(() => { const c = MADE\n"
+        "  load().then(() => { return () => { supabase.removeChannel(c) } }) }, [])"
+        " return <p /> }",
+        Cleanup.LEAK,
+    ),
     "by callers who let it go": (
         "x.ts",
         "const listen = () => { const c = MADE; return () => supabase.removeChannel(c) }\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from realtime_hub.scan import Cleanup, Style
 from tests.scan.parts import one, scanned
 
@@ -126,3 +128,50 @@ def test_a_stream_listens_to_its_table_and_a_builder_stops_it(tmp_path: Path) ->
         ("notes", "*", None),
         ("logs", "*", None),
     ]
+
+
+CANCELLED = """
+Stream<Map<String, dynamic>> watch(String id) {
+  START
+  final channel = client.channel('x').onPostgresChanges(
+    event: PostgresChangeEvent.update, table: 'recipes', callback: (p) => controller.add(p));
+  channel.subscribe();
+  END
+  return controller.stream;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("final controller = make();", "controller.onCancel = () { channel.unsubscribe(); };"),
+        (
+            "late RealtimeChannel channel;"
+            " final controller = StreamController(onCancel: () => channel.unsubscribe());",
+            "",
+        ),
+    ],
+)
+def test_who_listens_to_a_stream_closes_its_channel(tmp_path: Path, start: str, end: str) -> None:
+    text = CANCELLED.replace("START", start).replace("END", end)
+    text = text.replace("final channel", "channel") if "late" in start else text
+    assert one(tmp_path, text, "lib/recipes.dart").cleanup is Cleanup.CALLER
+
+
+def test_a_first_versions_topic_may_be_joined_from_constants(tmp_path: Path) -> None:
+    text = """
+    class State {
+      static const String where = ':id=eq.';
+      static const String board = 'boards';
+      void listen() {
+        client.from(board + where + '$_id').on(SupabaseEventTypes.update, show).subscribe();
+      }
+    }
+    """
+    (binding,) = one(tmp_path, text, "lib/state.dart").bindings
+    assert (binding.table.text, binding.event.text, binding.filter.text) == (
+        "boards",
+        "UPDATE",
+        "`id=eq.$_id`",
+    )

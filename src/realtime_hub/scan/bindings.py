@@ -151,19 +151,32 @@ class Listenings:
         return Term(schema), Term(table), Term(narrowed)
 
     def _dynamic_topic(self, topic: Value, blockers: list[Blocker]) -> tuple[Term, Term, Term]:
-        """A template whose literal beginning names the table: `messages:room=eq.${id}`."""
+        """A template whose known beginning names the table: `messages:room=eq.${id}`."""
         for each in self._values.reduce(topic):
             parts = each.expr.parts if isinstance(each.expr, Template) else ()
-            head = parts[0].value if parts and isinstance(parts[0], Literal) else None
-            if isinstance(head, str) and ":" in head:
-                names, narrowed = _split(head)
-                schema, _, table = names.removeprefix("realtime:").rpartition(":")
-                if head.endswith(":") and not schema:  # realtime:public:${table}
-                    return Term(table), self.term(each.of(parts[1]), blockers), Term()
-                rest = each.code.strip("`'\"")[len(names) + 1 :]
-                written = Term() if narrowed is None else Term(f"`{rest}`", False)
-                return Term(schema or "public"), Term(table), written
+            known = self._known(each, parts)
+            head = "".join(known)
+            if ":" not in head:
+                continue
+            names, narrowed = _split(head)
+            schema, _, table = names.removeprefix("realtime:").rpartition(":")
+            if head.endswith(":") and not schema:  # realtime:public:${table}
+                return Term(table), self.term(each.of(parts[len(known)]), blockers), Term()
+            behind = each.module.source[parts[len(known) - 1].end : each.expr.end]
+            rest = head[len(names) + 1 :] + behind.lstrip(" +'\"`").rstrip("'\"`")
+            written = Term() if narrowed is None else Term(f"`{rest}`", False)
+            return Term(schema or "public"), Term(table), written
         return Term("public"), Term(topic.code, False), Term()
+
+    def _known(self, template: Value, parts: Sequence[Expr]) -> list[str]:
+        """The texts of the parts that it begins with, as far as they are known."""
+        found: list[str] = []
+        for part in parts:
+            text = self._values.text(template.of(part))
+            if text is None:
+                break
+            found.append(text)
+        return found
 
     def _method(self, module: Module, site: CallSite) -> Listening:
         call = site.call

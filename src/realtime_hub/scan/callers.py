@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from realtime_hub.scan.bound import Value
+from realtime_hub.scan.shapes import names_of
 from realtime_hub.scan.syntax import Call, CallSite, Function, Lambda, Member, Module, Name, walk
 from realtime_hub.scan.vocabulary import CONSTRUCTORS
 
@@ -37,7 +38,7 @@ class Callers:
         local = function.parent != 0 and not function.method and not function.is_class
         local = local and not _handed_out(module, function)
         found = []
-        for name in {function.name, *self._aliases(module, function)} - {""}:
+        for name in names_of(module, function) | self._aliases(module, function):
             for caller, site in self._by_name.get(name, ()):
                 if local and caller is not module:
                     continue

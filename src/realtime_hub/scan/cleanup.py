@@ -19,6 +19,7 @@ from realtime_hub.scan.shapes import (
     argument_around,
     argument_of,
     called_at_once,
+    is_cancelling,
     mentions_of,
     names_of,
     passes,
@@ -133,6 +134,8 @@ class Closer:
             self._busy.discard(key)
 
     def _used(self, module: Module, function: Function, depth: int) -> Cleanup | None:
+        if is_cancelling(module, function):
+            return Cleanup.CALLER
         site = argument_of(module, function)
         if site is not None and site.call.method not in CALLBACKS:
             return self._argument(module, site)
@@ -208,6 +211,8 @@ class Closer:
             return Cleanup.LEAK if function.is_async else Cleanup.YES
         if site is not None and site.call.method not in CALLBACKS | THROUGH:
             return Cleanup.MANUAL  # a store's: whoever uses it may call it
+        if site is not None and site.call.method in THROUGH and site.use is Use.DISCARDED:
+            return self._kept_at(module, site, depth)
         if self._referred_effect(module, function):
             return Cleanup.LEAK if function.is_async else Cleanup.YES
         return self.kept(module, function, depth)

@@ -15,6 +15,7 @@ from realtime_hub.scan.syntax import (
     Expr,
     Function,
     Lambda,
+    Member,
     Module,
     Name,
     Record,
@@ -100,5 +101,26 @@ def mentions_of(module: Module, function: Function) -> Iterator[tuple[int, str]]
 
 
 def returned_by_parent(module: Module, function: Function) -> bool:
+    """The function around it returns it, as it is or in an object, also through a variable."""
     parent = module.functions[function.parent]
-    return any(passes(each, function.start) for each in parent.returns)
+    names = {each.name for each in parent.returns if isinstance(each, Name)}
+    kept = [
+        write.value
+        for write in module.assignments
+        if write.function == parent.number
+        and isinstance(write.target, Name)
+        and write.target.name in names
+        and write.value is not None
+    ]
+    return any(passes(each, function.start) for each in (*parent.returns, *kept))
+
+
+def is_cancelling(module: Module, function: Function) -> bool:
+    """Dart's `controller.onCancel = () { ... }` and `StreamController(onCancel: () { ... })`."""
+
+    def given(value: Expr | None) -> bool:
+        return isinstance(value, Lambda) and value.function == function.number
+
+    keywords = (each for site in module.calls for each in site.call.keywords)
+    targets = ((w.target.name, w.value) for w in module.assignments if isinstance(w.target, Member))
+    return any(name == "onCancel" and given(value) for name, value in (*keywords, *targets))
