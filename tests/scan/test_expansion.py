@@ -340,3 +340,39 @@ def test_a_list_made_of_itself_is_read_once(tmp_path: Path) -> None:
         },
     )
     assert [each.table for each in found.subscriptions] == ["a", "b"]
+
+
+TYPED = """
+export interface Handlers { onInsert?: (row: unknown) => void; done(): void }
+export interface Wider extends Handlers { more?: string }
+export function useChanges({ event = '*', schema = 'public', table, onInsert }: Options) {
+  useEffect(() => {
+    const channel = supabase.channel(table)
+      .on('postgres_changes', { event, schema, table }, onInsert).subscribe()
+    return () => supabase.removeChannel(channel)
+  }, [table])
+}
+export function useMatch(handlers: TYPE) {
+  return useChanges({ table: 'matches', ...handlers })
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("type_name", "known"),
+    [
+        ("{ onInsert?: (row: unknown) => void }", True),
+        ("Handlers", True),
+        ("{ event?: string }", False),
+        ("Wider", False),
+        ("{ [key: string]: unknown }", False),
+        ("Elsewhere", False),
+        ("any", False),
+    ],
+)
+def test_a_written_type_says_what_an_argument_can_not_have(
+    tmp_path: Path, type_name: str, known: bool
+) -> None:
+    found = scanned(tmp_path, {"use.ts": TYPED.replace("TYPE", type_name)})
+    assert bool(found.subscriptions) is known
+    assert bool(found.unresolved) is not known

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from realtime_hub.scan.bound import Value
+from realtime_hub.scan.scopes import Given
 from realtime_hub.scan.syntax import (
     THIS,
     Array,
@@ -87,19 +88,30 @@ class Fields:
         for each in owners:
             own = self._of_owner(each, member.name)
             if isinstance(each.expr, Record):
-                known = known and self.closed(each, each.expr)
+                known = known and self.closed(each, each.expr, member.name)
             elif not (isinstance(each.expr, Call) and each.expr.keywords and own is None):
                 known = False
             found += own or ()
         return found or (None if known else [])
 
-    def closed(self, value: Value, record: Record) -> bool:
-        """All of an object's fields can be told."""
+    def closed(self, value: Value, record: Record, name: str) -> bool:
+        """What an object takes over from others does not have a field."""
         return all(
-            isinstance(each.expr, Record) and self.closed(each, each.expr)
+            self._lacks(each, name)
             for spread in record.spreads
             for each in self._values.reduce(value.of(spread))
         )
+
+    def _lacks(self, value: Value, name: str) -> bool:
+        match value.expr:
+            case Record() as record:
+                return record.get(name) is None and self.closed(value, record, name)
+            case Name() as parameter:
+                meaning = self._values.meaning(value.module, parameter)
+                typed = meaning.parameter.type if isinstance(meaning, Given) else ""
+                fields = value.module.types.get(typed)
+                return fields is not None and name not in fields
+        return False
 
     def record_field(self, value: Value, record: Record, name: str) -> list[Value]:
         """A field of an object that is written out, or of one that it takes over."""

@@ -187,11 +187,14 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
+    """type: name of the file's own type that it has, if any."""
+
     name: str
     position: int
     path: Path
     default: Expr | None
     keyword: str = ""
+    type: str = ""
 
 
 @dataclass(slots=True)
@@ -302,7 +305,7 @@ class Comment:
 @dataclass(slots=True)
 class Module:
     """A file. path: relative, POSIX. language: of its code. text: with other languages blanked.
-    endless: loops that are not left."""
+    endless: loops that are not left. types: the names of the fields that an object type has."""
 
     path: str
     language: str
@@ -322,6 +325,7 @@ class Module:
     exports: list[Export] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     references: dict[str, list[int]] = field(default_factory=dict)
+    types: dict[str, frozenset[str]] = field(default_factory=dict)
     damaged: bool = False
 
     @property

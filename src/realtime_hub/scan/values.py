@@ -231,7 +231,7 @@ class Values:
         match value.expr:
             case Record() if isinstance(step, str):
                 found = self._fields.record_field(value, value.expr, step)
-                known = bool(found) or self._fields.closed(value, value.expr)
+                known = bool(found) or self._fields.closed(value, value.expr, step)
                 return found if known else [value.of(_unknown(value))]
             case Array(items=items) if isinstance(step, int) and step < len(items):
                 return self.reduce(value.of(items[step]))

@@ -26,8 +26,6 @@ _CLASSES: Final = frozenset({"class_declaration", "abstract_class_declaration", 
 _FIELDS: Final = frozenset({"public_field_definition", "field_definition"})
 _TYPES: Final = frozenset(
     {
-        "interface_declaration",
-        "type_alias_declaration",
         "type_annotation",
         "ambient_declaration",
         "function_signature",
@@ -81,6 +79,8 @@ class JavaScriptReader(JavaScriptValues):
                 self._enum(node)
             case _ if kind in _CLASSES:
                 self._class(node)
+            case "interface_declaration" | "type_alias_declaration":
+                self._type(node)
             case _ if kind in _TYPES or not node.is_named():
                 pass
             case _ if kind.endswith(("_statement", "_clause", "_case", "_default")) or kind in {
@@ -166,6 +166,12 @@ class JavaScriptReader(JavaScriptValues):
                     fields.append((key.text().strip("'\""), self._expression(value)))
         record = Record(*span(body), tuple(fields))
         self._assign(Name(*span(name), name.text()), record, node, declared=True, constant=True)
+
+    def _type(self, node: SgNode) -> None:
+        """An object type that adds nothing to another one."""
+        children = node.named_children()
+        if len(children) == 2:
+            self._object_type(children[0].text(), children[1])
 
     def _class(self, node: SgNode) -> Expr:
         name, body = node.field("name"), node.field("body")

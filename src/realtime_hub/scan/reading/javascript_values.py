@@ -42,6 +42,7 @@ _TRANSPARENT: Final = frozenset(
 )
 _CONSTANTS: Final = {"true": True, "false": False, "null": None, "undefined": None}
 _FIELD_WORDS: Final = frozenset({"accessibility_modifier", "readonly", "override_modifier"})
+_TYPE_FIELDS: Final = frozenset({"property_signature", "method_signature"})
 _IGNORED: Final = frozenset(
     {"type_annotation", "type_arguments", "type_parameters", "predefined_type", "escape_sequence"}
 )
@@ -331,10 +332,29 @@ class JavaScriptValues(Reader):
             default = each.field("value") if typed else None
             if pattern is None or pattern.text() == THIS:
                 continue
-            self._parameter(function, pattern, position, default)
+            annotation = each.field("type") if typed else None
+            self._parameter(function, pattern, position, default, self._type_of(annotation))
             if typed and any(each.kind() in _FIELD_WORDS for each in each.children()):
                 self._own_field(pattern)
             position += 1
+
+    def _type_of(self, annotation: SgNode | None) -> str:
+        """The name of a parameter's type; one that is written out is named after its place."""
+        written = next(iter(annotation.named_children()), None) if annotation else None
+        if written is None or written.kind() == "type_identifier":
+            return "" if written is None else written.text()
+        name = str(span(written)[0])
+        self._object_type(name, written)
+        return name
+
+    def _object_type(self, name: str, written: SgNode) -> None:
+        fields = [
+            each.field("name") if each.kind() in _TYPE_FIELDS else None
+            for each in written.named_children()
+            if each.kind() != "comment"
+        ]
+        if written.kind() in {"object_type", "interface_body"} and None not in fields:
+            self.module.types[name] = frozenset(each.text() for each in fields if each is not None)
 
     def _own_field(self, pattern: SgNode) -> None:
         """TypeScript's `constructor(private name: string)`."""
@@ -344,14 +364,20 @@ class JavaScriptValues(Reader):
         self._assign(member, Name(start, end, line, pattern.text()), pattern)
 
     def _parameter(
-        self, function: Function, pattern: SgNode, position: int, default: SgNode | None
+        self,
+        function: Function,
+        pattern: SgNode,
+        position: int,
+        default: SgNode | None,
+        type_name: str,
     ) -> None:
         for name, path, own, _ in bound_names(pattern):
             chosen = own if own is not None else default
             value = None if chosen is None else self._expression(chosen)
             if own is None and path:  # the default is of the whole parameter
                 value = None
-            function.parameters.append(Parameter(name, position, path, value))
+            own_type = "" if path else type_name
+            function.parameters.append(Parameter(name, position, path, value, type=own_type))
 
     def _body(self, body: SgNode, function: Function) -> None:
         if body.kind() == "statement_block":
