@@ -8,6 +8,7 @@ from pathlib import Path
 from realtime_hub.migrate import Hub, Migration, migrate
 
 HUB = Hub("@/lib/realtimeHub")
+PYTHON_HUB = Hub("app.realtime", python=True)
 
 
 def made(folder: Path, files: dict[str, str | bytes]) -> Path:
@@ -19,7 +20,7 @@ def made(folder: Path, files: dict[str, str | bytes]) -> Path:
 
 
 def migrated(folder: Path, *hubs: Hub) -> Migration:
-    return migrate(folder, hubs or [HUB])
+    return migrate(folder, hubs or [HUB, PYTHON_HUB])
 
 
 def git(folder: Path, *command: str) -> str:

@@ -28,11 +28,12 @@ HOLDS = ("const", "let", "ref", "none", "steps", "status", "presence", "returned
 
 @dataclass(frozen=True)
 class Source:
-    """text: of a file. handlers, kept: parts of it that stay as they are."""
+    """text: of a file. handlers, kept: parts of it that stay as they are. file: its path."""
 
     text: str
     handlers: tuple[str, ...]
     kept: tuple[str, ...]
+    file: str = "a folder/use calls.js"
 
 
 @st.composite

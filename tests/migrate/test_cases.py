@@ -23,6 +23,21 @@ LEFT = {
     48: "its name is also used to speak (left.ts:51)",
     58: "this.channel is a public field of an exported class",
 }
+LEFT_OF_PYTHON = {
+    5: "it also uses broadcast",
+    8: "subscribe has a callback; hub.on_status may take its place",
+    9: "it listens to all tables, and a hub to one at a time",
+    10: "its table is known only when it runs (line 10)",
+    12: "it is made with options of its own",
+    16: "its subscribe is not awaited where it is called",
+    19: "its subscribe is not awaited where it is called",
+    21: "what its closing gives is used (line 22)",
+    24: "it is bound or opened in another block (line 27)",
+    28: "its event is known only when it runs (line 29)",
+    30: "the channel shown is used elsewhere (line 31)",
+    32: "what its closing gives is used (line 33)",
+    34: "it is returned to a caller",
+}
 
 
 @pytest.mark.parametrize("name", BEFORE)
@@ -47,3 +62,10 @@ def test_what_cannot_be_rewritten_safely_is_left_with_its_reason(tmp_path: Path)
     found = migrated(tmp_path)
     assert not found.changes
     assert {each.line: each.reason for each in found.left} == LEFT
+
+
+def test_what_is_left_of_python_has_its_reason(tmp_path: Path) -> None:
+    made(tmp_path, {"left.py": (CASES / "left.before.py").read_bytes()})
+    found = migrated(tmp_path)
+    assert not found.changes
+    assert {each.line: each.reason for each in found.left} == LEFT_OF_PYTHON

@@ -74,3 +74,25 @@ def test_apply_refuses_what_git_could_not_bring_back(tmp_path: Path, repository:
 
 def test_an_import_that_is_no_module_is_wrong_usage(tmp_path: Path) -> None:
     assert isinstance(run(tmp_path, "--hub-import", "two words").exception, SettingsError)
+
+
+SHOWN = """\
+async def show(client):
+    await client.channel("a").on_postgres_changes("*", print, table="calls").subscribe()
+"""
+
+
+def test_python_is_left_until_its_hub_is_named(tmp_path: Path) -> None:
+    made(tmp_path, {"calls.ts": CALLS, "show.py": SHOWN})
+    done = run(tmp_path)
+    assert done.exit_code == 1
+    assert "left: show.py:2: no hub is named for the client client" in done.stderr
+    done = run(tmp_path, "--python-hub", "app.realtime#calls_hub")
+    assert done.exit_code == 0
+    assert "+from app.realtime import calls_hub\n" in done.stdout
+    assert '+    await calls_hub.subscribe("calls", "*", payloads(print))\n' in done.stdout
+    assert "+import { hub } from '@/lib/realtimeHub';\n" in done.stdout
+
+
+def test_a_path_is_no_module_of_python(tmp_path: Path) -> None:
+    assert isinstance(run(tmp_path, "--python-hub", "./app/realtime").exception, SettingsError)

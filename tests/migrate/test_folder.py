@@ -99,7 +99,7 @@ def test_each_client_gets_the_hub_that_is_named_for_it(tmp_path: Path) -> None:
 def test_a_client_without_a_hub_is_left(tmp_path: Path) -> None:
     made(tmp_path, {"a.ts": CALLS})
     assert reasons(tmp_path, Hub("@/hubs", client="admin")) == [
-        "no hub is named for the client supabase"
+        "no hub is named for the client supabase: say where it is, with --hub-import"
     ]
 
 
@@ -126,3 +126,27 @@ def test_a_channel_in_a_handler_is_left_also_after_the_outer_one_has_moved(tmp_p
     (change,) = found.changes
     made(tmp_path, {"a.ts": change.after})
     assert reasons(tmp_path) == ["it stands in another subscription's handler"]
+
+
+GLOBAL = """\
+calls = None
+
+async def listen(client):
+    global calls
+    calls = await client.channel("a").on_postgres_changes("*", print, table="x").subscribe()
+"""
+
+
+@pytest.mark.parametrize(
+    ("other", "used"),
+    [
+        ("from app.live import (\n    listen,\n    calls,\n)\n", True),
+        ("import app.live\nprint(app.live.calls)\n", True),
+        ("getattr(live, 'calls')\n", True),
+        ("from app.live import *\n", True),
+        ("calls = 1\nclient.calls(calls)\n", False),
+    ],
+)
+def test_a_variable_that_other_files_may_use_stays(tmp_path: Path, other: str, used: bool) -> None:
+    made(tmp_path, {"app/live.py": GLOBAL, "other.py": other})
+    assert bool(migrated(tmp_path).left) is used

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -16,49 +17,60 @@ from hypothesis import HealthCheck, event, given, settings
 from realtime_hub.migrate.diffs import unified
 from realtime_hub.scan.languages import read_module
 from tests.migrate.folders import made, migrated
+from tests.migrate.python_sources import python_sources
 from tests.migrate.sources import Source, sources
-
-FILE = "a folder/use calls.js"
 
 
 @contextmanager
-def folder_of(*texts: str) -> Iterator[Path]:
-    """A folder with a file; several are one after the other's place."""
+def folder_of(file: str, text: str) -> Iterator[Path]:
+    """A folder with one file."""
     folder = Path(tempfile.mkdtemp())
     try:
-        yield made(folder, {FILE: texts[0]})
+        yield made(folder, {file: text})
     finally:
         shutil.rmtree(folder)
 
 
-def after(text: str) -> str:
-    with folder_of(text) as folder:
+def after(file: str, text: str) -> str:
+    with folder_of(file, text) as folder:
         return next((change.after for change in migrated(folder).changes), text)
 
 
+def damaged(file: str, text: str) -> bool:
+    """Whether it does not parse; of Python, by Python itself."""
+    bare = text.removeprefix("\ufeff")
+    if not file.endswith(".py"):
+        return read_module(file, bare).damaged
+    try:
+        ast.parse(bare)
+    except SyntaxError:
+        return True
+    return False
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(sources())
+@given(sources() | python_sources())
 def test_migrating_keeps_handlers_parses_settles_and_applies(source: Source) -> None:
-    assert not read_module("a.js", source.text.removeprefix("\ufeff")).damaged
-    with folder_of(source.text) as folder:
+    assert not damaged(source.file, source.text)
+    with folder_of(source.file, source.text) as folder:
         found = migrated(folder)
-        event(f"{len(found.moved)} migrated, {len(found.left)} left")
+        event(f"{Path(source.file).suffix}: {len(found.moved)} migrated, {len(found.left)} left")
         if not found.changes:
             return
         (change,) = found.changes
-        _applies(folder, unified(found.changes), change.after)
-    assert not read_module("a.js", change.after.removeprefix("\ufeff")).damaged
+        _applies(folder, source.file, unified(found.changes), change.after)
+    assert not damaged(source.file, change.after)
     for handler, times in Counter(source.handlers).items():
         assert change.after.count(handler) >= times
     place = 0
     for kept in source.kept:
         # A last line may have lost its end.
         place = change.after.index(kept.rstrip(), place) + len(kept.rstrip())
-    assert after(change.after) == change.after
+    assert after(source.file, change.after) == change.after
     assert change.after.count("\n") == change.after.count("\r\n") or "\r" not in change.after
 
 
-def _applies(folder: Path, diff: str, expected: str) -> None:
+def _applies(folder: Path, file: str, diff: str, expected: str) -> None:
     patch = folder / "migrate.diff"
     patch.write_bytes(diff.encode())
     for options in (["--check"], []):
@@ -70,4 +82,4 @@ def _applies(folder: Path, diff: str, expected: str) -> None:
             env=os.environ | {"GIT_CEILING_DIRECTORIES": str(folder.parent)},
         )
         assert done.returncode == 0, done.stderr
-    assert (folder / FILE).read_bytes() == expected.encode()
+    assert (folder / file).read_bytes() == expected.encode()

@@ -41,6 +41,14 @@ def migrate_command(
             show_default=False,
         ),
     ] = None,
+    python_hub: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The same for Python, such as app.realtime#hub. Without, Python is left.",
+            metavar="[CLIENT=]MODULE[#NAME]",
+            show_default=False,
+        ),
+    ] = None,
     format: Annotated[
         MigrateFormat, typer.Option(help="What goes alone to stdout.")
     ] = MigrateFormat.DIFF,
@@ -58,13 +66,15 @@ def migrate_command(
     `hub.subscribe(table, event, handler)`, and what closes the channel calls what that returns.
     Handlers are never touched. A channel that can't be rewritten safely stays as it is and is
     listed with the reason; if there are any, the exit code is 1. It is 3 if a file could not be
-    written. The hub is clients/js: `export const hub = createHub(supabase)`.
+    written. The hub is clients/js: `export const hub = createHub(supabase)`; in Python the
+    library's: `hub = RealtimeHub.from_client(client)`.
 
     Example: `realtime-hub migrate src --hub-import ./lib/realtime | git apply`
 
     Two clients: `--hub-import supabase=@/hubs --hub-import adminClient=@/hubs#adminHub`
     """
     hubs = [Hub.parse(text) for text in hub_import or [_HUB]]
+    hubs += [Hub.parse(text, python=True) for text in python_hub or ()]
     found = _migrated(folder, hubs, quiet)
     if apply and not force:
         check_clean(folder, found.changes)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from realtime_hub.migrate.hubs import Hub
-from realtime_hub.migrate.model import Change, Left, LeftError, Migration, Moved
-from realtime_hub.migrate.rewriting import rewritten
+from realtime_hub.migrate.model import Change, Left, LeftError, Migration, Moved, Rewritten
+from realtime_hub.migrate.python import rewriting as python
+from realtime_hub.migrate.typescript import rewriting as typescript
 from realtime_hub.scan import Channel, Scan, Style
 from realtime_hub.scan.languages import DART, PYTHON, language_of
 from realtime_hub.scan.model import CHANGES
+from realtime_hub.scan.walking import files_of
 
 _BOM = "\ufeff"
 
@@ -29,8 +32,8 @@ def migrate_folder(root: Path, found: Scan, hubs: Sequence[Hub]) -> Migration:
     for channel in found.channels:
         if _counts(channel):
             by_file.setdefault(channel.file, []).append(channel)
-    clients = _Clients(root, hubs, by_file)
     result = _Result()
+    rewriters = {python: _Rewriter(root, hubs, by_file, python=python) for python in (True, False)}
     spoken = _spoken(found.channels)
     for path, channels in by_file.items():
         free = []
@@ -41,9 +44,13 @@ def migrate_folder(root: Path, found: Scan, hubs: Sequence[Hub]) -> Migration:
             else:
                 reason = f"its name is also used to speak ({other.file}:{other.line})"
                 result.left.append(Left(path, channel.line, reason))
-        _file(root, path, free, found, clients, result)
+        _file(path, free, found, rewriters[_is_python(path)], result)
     result.left.sort(key=lambda each: (each.file, each.line))
     return Migration(found.files, result.changes, result.moved, result.left)
+
+
+def _is_python(path: str) -> bool:
+    return language_of(path) == PYTHON
 
 
 def _counts(channel: Channel) -> bool:
@@ -68,20 +75,14 @@ def _spoken(channels: Sequence[Channel]) -> dict[tuple[str, str], Channel]:
 
 
 def _file(
-    root: Path,
-    path: str,
-    channels: list[Channel],
-    found: Scan,
-    clients: _Clients,
-    result: _Result,
+    path: str, channels: list[Channel], found: Scan, rewriter: _Rewriter, result: _Result
 ) -> None:
     reason = ""
-    language = language_of(path)
     if path in found.unparsed:
         reason = "its file does not parse"
-    elif language in {DART, PYTHON}:
-        reason = f"{language} is not rewritten"
-    text = "" if reason else _read(root / path)
+    elif language_of(path) == DART:
+        reason = "dart is not rewritten"
+    text = "" if reason else _read(rewriter.root / path)
     if text is None:
         reason = "its file is not UTF-8"
     if reason or text is None:
@@ -89,7 +90,7 @@ def _file(
         return
     mark = _BOM if text.startswith(_BOM) else ""
     try:
-        done = rewritten(path, text.removeprefix(_BOM), channels, clients.hub_of)
+        done = rewriter.rewritten(path, text.removeprefix(_BOM), channels)
     except RecursionError:
         result.left += [Left(path, each.line, "its file is nested too deeply") for each in channels]
         return
@@ -107,32 +108,57 @@ def _read(place: Path) -> str | None:
         return None
 
 
-class _Clients:
-    """Which hub stands for which client."""
+class _Rewriter:
+    """Rewrites the files of one language, each channel for the hub that stands for its client."""
 
-    def __init__(self, root: Path, hubs: Sequence[Hub], by_file: dict[str, list[Channel]]) -> None:
+    def __init__(
+        self, root: Path, hubs: Sequence[Hub], by_file: dict[str, list[Channel]], *, python: bool
+    ) -> None:
+        self.root = root
+        self._python = python
+        hubs = [hub for hub in hubs if hub.python == python]
         self._named = {hub.client: hub for hub in hubs if hub.client}
         self._default = next((hub for hub in hubs if not hub.client), None)
         used = set()
         for path, channels in by_file.items():
-            text = _read(root / path)
+            text = _read(root / path) if _is_python(path) == python else None
             for each in channels:
                 if text is not None and each.style is Style.CHANNEL and not each.shared:
                     bare = text.removeprefix(_BOM)
                     used.add(_key(bare[each.client.start : each.client.end]))
         self._unnamed = sorted(used - self._named.keys())
+        self._texts: dict[str, str] | None = None
+
+    def rewritten(self, path: str, text: str, channels: list[Channel]) -> Rewritten:
+        if self._python:
+            return python.rewritten(
+                text, channels, self.hub_of, lambda name: self._elsewhere(path, name)
+            )
+        return typescript.rewritten(path, text, channels, self.hub_of)
+
+    def _elsewhere(self, path: str, name: str) -> bool:
+        """Whether another file of Python may use this file's variable or attribute."""
+        if self._texts is None:
+            places = [each for each in files_of(self.root, self.root) if _is_python(each.path)]
+            self._texts = {each.path: _read(each.place) or "" for each in places}
+        used = re.compile(
+            rf"\bimport\b(?:[^\n(]*|\s*\([^)]*)\b{name}\b|\.{name}\b(?!\s*\()"
+            rf"|['\"]{name}['\"]|\bimport\s*\*"
+        )
+        return any(used.search(text) for other, text in self._texts.items() if other != path)
 
     def hub_of(self, client: str) -> Hub:
         key = _key(client)
         if key in self._named:
             return self._named[key]
+        option = "--python-hub" if self._python else "--hub-import"
         if self._default is None:
-            raise LeftError(f"no hub is named for the client {key}")
+            raise LeftError(f"no hub is named for the client {key}: say where it is, with {option}")
         if len(self._unnamed) > 1:
             names = ", ".join(self._unnamed)
             raise LeftError(
                 f"there are several clients ({names}): say which hub is {key}'s, "
-                f"with --hub-import {key}=MODULE"
+                f"with {option} {key}=MODULE"
             )
         return self._default
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,18 +13,24 @@ from realtime_hub.errors import SettingsError
 _HUB: Final = re.compile(
     r"(?:(?P<client>[\w.$()]+)=)?(?P<module>[^#=\s'\"\\]+)(?:#(?P<name>[A-Za-z_$][\w$]*))?"
 )
+_PYTHON_MODULE: Final = re.compile(r"\.*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """Where a hub is imported from. client: whose channels become its subscriptions; empty: any."""
+    """Where a hub is imported from.
+
+    client: whose channels become its subscriptions; empty: any. python: it is of Python, and
+    `module` what Python calls it.
+    """
 
     module: str
     name: str = "hub"
     client: str = ""
+    python: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> Hub:
+    def parse(cls, text: str, *, python: bool = False) -> Hub:
         """Read `[CLIENT=]MODULE[#NAME]`.
 
         Raises:
@@ -32,7 +39,9 @@ class Hub:
         found = _HUB.fullmatch(text)
         if found is None:
             raise SettingsError(f"not [CLIENT=]MODULE[#NAME]: {text!r}")
-        return cls(found["module"], found["name"] or "hub", found["client"] or "")
+        if python and not _PYTHON_MODULE.fullmatch(found["module"]):
+            raise SettingsError(f"not a module of Python, such as app.realtime: {text!r}")
+        return cls(found["module"], found["name"] or "hub", found["client"] or "", python)
 
     def seen_from(self, path: str) -> str:
         """The module as a file names it; `./` means the migrated folder."""
@@ -41,3 +50,7 @@ class Hub:
         folder = posixpath.dirname(path) or "."
         found = posixpath.relpath(posixpath.normpath(self.module), folder)
         return found if found.startswith(".") else f"./{found}"
+
+
+HubOf = Callable[[str], Hub]
+"""The hub of a client, by its source text; raises LeftError if there is none."""

@@ -50,6 +50,15 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A file's text after, with what was done and what was left."""
+
+    text: str
+    moved: Sequence[Moved]
+    left: Sequence[Left]
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A file, before and after. path: relative to the folder, POSIX."""
 

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ast_grep_py import SgNode
 
-from realtime_hub.migrate import imports
-from realtime_hub.migrate.chain import Listener, comments
-from realtime_hub.migrate.holder import Holder, closing_edit, holder_of
-from realtime_hub.migrate.hubs import Hub
-from realtime_hub.migrate.imports import deletion
-from realtime_hub.migrate.layout import Layout
-from realtime_hub.migrate.model import Edit, Left, LeftError, Moved, edited
-from realtime_hub.migrate.naming import Names
-from realtime_hub.migrate.parts import BLOCKS, Part, in_handler, part_of, read
-from realtime_hub.migrate.tree import Tree, around, end, start
+from realtime_hub.migrate.hubs import Hub, HubOf
+from realtime_hub.migrate.model import Edit, Left, LeftError, Moved, Rewritten, edited
+from realtime_hub.migrate.typescript import imports
+from realtime_hub.migrate.typescript.chain import Listener, comments
+from realtime_hub.migrate.typescript.holder import Holder, closing_edit, holder_of
+from realtime_hub.migrate.typescript.imports import deletion
+from realtime_hub.migrate.typescript.layout import Layout
+from realtime_hub.migrate.typescript.naming import Names
+from realtime_hub.migrate.typescript.parts import BLOCKS, Part, in_handler, part_of, read
+from realtime_hub.migrate.typescript.tree import Tree, around, end, start
 from realtime_hub.scan.languages import read_module
 from realtime_hub.scan.model import Channel
 
 _EXPECTING: Final = ("@ts-expect-error",)
-
-HubOf = Callable[[str], Hub]
-"""The hub of a client, by its source text; raises LeftError if there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rewritten:
-    """A file's text after, with what was done and what was left."""
-
-    text: str
-    moved: Sequence[Moved]
-    left: Sequence[Left]
 
 
 def rewritten(path: str, source: str, channels: Sequence[Channel], hub_of: HubOf) -> Rewritten:
@@ -285,4 +273,4 @@ class _File:
         return result
 
 
-__all__ = ["HubOf", "Rewritten", "rewritten"]
+__all__ = ["rewritten"]

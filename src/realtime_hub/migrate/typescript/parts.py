@@ -8,11 +8,12 @@ from typing import Final
 
 from ast_grep_py import SgNode
 
-from realtime_hub.migrate.chain import Link, Listener, links, listener
-from realtime_hub.migrate.holder import Holder
+from realtime_hub.migrate.judging import judge
 from realtime_hub.migrate.model import LeftError
-from realtime_hub.migrate.tree import Tree, arguments, around, end, same, start
-from realtime_hub.scan.model import CHANGES, Channel, Cleanup, Style
+from realtime_hub.migrate.typescript.chain import Link, Listener, links, listener
+from realtime_hub.migrate.typescript.holder import Holder
+from realtime_hub.migrate.typescript.tree import Tree, arguments, around, end, same, start
+from realtime_hub.scan.model import Channel
 
 BLOCKS: Final = frozenset({"program", "statement_block", "switch_case", "switch_default"})
 
@@ -36,7 +37,7 @@ def part_of(tree: Tree, channel: Channel) -> Part:
     Raises:
         LeftError: it can't be rewritten safely.
     """
-    _judge(channel)
+    judge(channel)
     chain = tree.call_at(channel.chain)
     if chain is None:
         raise LeftError("it can't be read")
@@ -135,35 +136,6 @@ def _steps(
     if not opened:
         raise LeftError("it is never subscribed here")
     return opened
-
-
-def _judge(channel: Channel) -> None:
-    """What can be said without looking at the code around."""
-    reason = ""
-    kinds = {binding.kind for binding in channel.bindings}
-    dynamic = next((b for b in channel.bindings if not b.proven), None)
-    other = next((b for b in channel.bindings if b.file != channel.file), None)
-    closed = next((c for c in channel.closings if c.file != channel.file), None)
-    if channel.shared:
-        reason = "it belongs to a hub of the project's own"
-    elif channel.style is not Style.CHANNEL:
-        reason = {
-            Style.V1: "it is written for supabase-js 1",
-            Style.RAW: "it is joined by frames written by hand",
-        }.get(channel.style, "it is a stream")
-    elif kinds - {CHANGES}:
-        reason = f"it also uses {min(kinds - {CHANGES})}"
-    elif other is not None:
-        reason = f"it is bound in another file ({other.file}:{other.line})"
-    elif dynamic is not None:
-        names = " and ".join(name for name in dynamic.unresolved if name != "filter")
-        reason = f"its {names} is known only when it runs (line {dynamic.line})"
-    elif closed is not None:
-        reason = f"it is closed in another file ({closed.file}:{closed.line})"
-    elif channel.cleanup is Cleanup.ALL:
-        reason = "it is closed with all channels; hub.cleanup() may take its place"
-    if reason:
-        raise LeftError(reason)
 
 
 def _check_opening(chained: Sequence[Link]) -> None:

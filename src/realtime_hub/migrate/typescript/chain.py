@@ -10,7 +10,7 @@ from typing import Final
 from ast_grep_py import SgNode
 
 from realtime_hub.migrate.model import LeftError
-from realtime_hub.migrate.tree import Tree, arguments, end, start
+from realtime_hub.migrate.typescript.tree import Tree, arguments, end, start
 from realtime_hub.scan.model import ANY, CHANGES, Binding, Channel, Span
 from realtime_hub.scan.vocabulary import EVENTS
 

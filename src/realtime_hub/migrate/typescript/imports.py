@@ -9,8 +9,8 @@ from ast_grep_py import SgNode
 
 from realtime_hub.migrate.hubs import Hub
 from realtime_hub.migrate.model import Edit
-from realtime_hub.migrate.naming import Names
-from realtime_hub.migrate.tree import Tree, end, start
+from realtime_hub.migrate.typescript.naming import Names
+from realtime_hub.migrate.typescript.tree import Tree, end, start
 
 _WHOLE: Final = (0, 1 << 62)
 

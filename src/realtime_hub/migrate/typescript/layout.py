@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from realtime_hub.migrate.chain import Listener
-from realtime_hub.migrate.tree import Tree
+from realtime_hub.migrate.typescript.chain import Listener
+from realtime_hub.migrate.typescript.tree import Tree
 
 _WIDTH: Final = 100
 

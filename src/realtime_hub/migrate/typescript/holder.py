@@ -10,7 +10,7 @@ from typing import Final
 from ast_grep_py import SgNode
 
 from realtime_hub.migrate.model import Edit, LeftError
-from realtime_hub.migrate.tree import Tree, around, end, is_nothing, same, span, start
+from realtime_hub.migrate.typescript.tree import Tree, around, end, is_nothing, same, span, start
 from realtime_hub.scan.model import Closing
 
 _EQUALITY: Final = frozenset({"===", "!==", "==", "!="})

@@ -1,0 +1,1 @@
+"""Rewrites channels of supabase-js."""
