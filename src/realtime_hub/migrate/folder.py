@@ -14,7 +14,7 @@ from realtime_hub.migrate.typescript import rewriting as typescript
 from realtime_hub.scan import Channel, Scan, Style
 from realtime_hub.scan.languages import DART, PYTHON, language_of
 from realtime_hub.scan.model import CHANGES
-from realtime_hub.scan.walking import files_of
+from realtime_hub.scan.walking import Walk
 
 _BOM = "\ufeff"
 
@@ -139,7 +139,7 @@ class _Rewriter:
     def _elsewhere(self, path: str, name: str) -> bool:
         """Whether another file of Python may use this file's variable or attribute."""
         if self._texts is None:
-            places = [each for each in files_of(self.root, self.root) if _is_python(each.path)]
+            places = [each for each in Walk(self.root).files_of(self.root) if _is_python(each.path)]
             self._texts = {each.path: _read(each.place) or "" for each in places}
         used = re.compile(
             rf"\bimport\b(?:[^\n(]*|\s*\([^)]*)\b{name}\b|\.{name}\b(?!\s*\()"
