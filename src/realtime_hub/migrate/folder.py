@@ -132,12 +132,13 @@ class _Rewriter:
     def rewritten(self, path: str, text: str, channels: list[Channel]) -> Rewritten:
         if self._python:
             return python.rewritten(
-                text, channels, self.hub_of, lambda name: self._elsewhere(path, name)
+                text, channels, self.hub_of, lambda *names: self._elsewhere(path, *names)
             )
         return typescript.rewritten(path, text, channels, self.hub_of)
 
-    def _elsewhere(self, path: str, name: str) -> bool:
-        """Whether another file of Python may use this file's variable or attribute."""
+    def _elsewhere(self, path: str, name: str, *others: str) -> bool:
+        """Whether another file of Python may use this file's variable or attribute; others: words
+        that it must have too."""
         if self._texts is None:
             places = [each for each in Walk(self.root).files_of(self.root) if _is_python(each.path)]
             self._texts = {each.path: _read(each.place) or "" for each in places}
@@ -145,7 +146,12 @@ class _Rewriter:
             rf"\bimport\b(?:[^\n(]*|\s*\([^)]*)\b{name}\b|\.{name}\b(?!\s*\()"
             rf"|['\"]{name}['\"]|\bimport\s*\*"
         )
-        return any(used.search(text) for other, text in self._texts.items() if other != path)
+        words = [re.compile(rf"\b{each}\b") for each in others]
+        return any(
+            used.search(text) and all(word.search(text) for word in words)
+            for other, text in self._texts.items()
+            if other != path
+        )
 
     def hub_of(self, client: str) -> Hub:
         key = _key(client)

@@ -51,6 +51,13 @@ class Hub:
         found = posixpath.relpath(posixpath.normpath(self.module), folder)
         return found if found.startswith(".") else f"./{found}"
 
+    def is_module(self, path: str) -> bool:
+        """Whether a file of Python may be the hub's own module; each may be known from a folder
+        further in than the other."""
+        own = "." + self.module.lstrip(".")
+        found = "." + path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        return own.endswith(found) or found.endswith(own)
+
 
 HubOf = Callable[[str], Hub]
 """The hub of a client, by its source text; raises LeftError if there is none."""

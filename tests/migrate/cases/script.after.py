@@ -18,9 +18,7 @@ async def main(client: AsyncRealtimeClient) -> None:
     unsubscribe_orders = await hub.subscribe(("shop", ORDERS), "*", payloads(show))
 
     unsubscribes = []
-    unsubscribes.append(
-        await hub.subscribe("calls", "INSERT", payloads(show), columns=["id", "state"])
-    )
+    unsubscribes.append(await hub.subscribe("calls", "INSERT", payloads(show)))
     unsubscribes.append(await hub.subscribe(("public", "old.calls"), "DELETE", payloads(show)))
     await hub.subscribe("users", "INSERT", payloads(show))
     try:

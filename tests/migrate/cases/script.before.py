@@ -17,7 +17,7 @@ async def main(client: AsyncRealtimeClient) -> None:
     await orders_channel.subscribe()
 
     channel = client.channel("calls")
-    channel.on_postgres_changes("INSERT", callback=show, table="calls", select=["id", "state"])
+    channel.on_postgres_changes("INSERT", callback=show, table="calls")
     channel.on_postgres_changes("DELETE", callback=show, table="old.calls", filter=None)
     await channel.subscribe()
     await client.channel("users").on_postgres_changes("INSERT", show, table="users").subscribe()

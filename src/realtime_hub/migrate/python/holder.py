@@ -14,8 +14,9 @@ from realtime_hub.migrate.python.source import Function, Source
 Held: TypeAlias = ast.Name | ast.Attribute
 Scope: TypeAlias = Function | ast.ClassDef | ast.Module
 
-Elsewhere = Callable[[str], bool]
-"""Whether another file of the folder may use the variable or attribute of this name."""
+Elsewhere = Callable[..., bool]
+"""Whether another file of the folder may use the variable or attribute of this name; further
+arguments are words that it must have too."""
 
 _TYPE: Final = re.compile(r"(['\"]?)(?:\w+\.)*(?:Async|Sync)?RealtimeChannel\1")
 _NO_TYPE: Final = re.compile(r"[\s|\[\]'\"]|typing\.|Optional|None|Any\b|object\b")
@@ -82,11 +83,6 @@ class Holder:
             return 0, len(self.source.text)
         return self.source.span(self.scope)
 
-    @property
-    def is_typed(self) -> bool:
-        """A declaration says that it is a channel."""
-        return any(_TYPE.search(self.source.of(node.annotation)) for node in self.declared)
-
     def retyped(self, kind: str, several: bool) -> Iterator[Edit]:
         """Edits of written types; raises LeftError where one means more than a channel."""
         kind = f"list[{kind}]" if several else kind
@@ -123,8 +119,10 @@ def _variable(source: Source, target: ast.Name, elsewhere: Elsewhere) -> Holder:
     found = Holder(source, target.id, scope)
     if isinstance(scope, ast.ClassDef):
         raise LeftError(f"it is kept in the class {scope.name}")
-    if isinstance(scope, ast.Module) and elsewhere(target.id):
-        raise LeftError(f"{target.id} may be used by other files")
+    if isinstance(scope, ast.Module):
+        _check_named(source, target.id)
+        if elsewhere(target.id):
+            raise LeftError(f"{target.id} may be used by other files")
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Nonlocal) and target.id in node.names:
             raise LeftError(f"{target.id} is declared nonlocal")
@@ -138,7 +136,9 @@ def _attribute(source: Source, target: ast.Attribute, elsewhere: Elsewhere) -> H
     if owner is None:
         raise LeftError(f"it is kept in {source.of(target)[:60]}")
     name = target.attr
-    if not name.startswith("_") and elsewhere(name):
+    _check_named(source, name)
+    # A private one concerns only files that know the class, such as those of its subclasses.
+    if elsewhere(name, owner.name) if name.startswith("_") else elsewhere(name):
         raise LeftError(f"self.{name} may be used by other files")
     found = Holder(source, name, owner)
     for node in ast.walk(source.tree):
@@ -150,6 +150,13 @@ def _attribute(source: Source, target: ast.Attribute, elsewhere: Elsewhere) -> H
                 raise _used(source, name, node)
     found.uses += _fields(owner, name)
     return found
+
+
+def _check_named(source: Source, name: str) -> None:
+    """`getattr`, `__slots__` and the like go by a string."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Constant) and node.value == name:
+            raise LeftError(f"{name} is also named in a string (line {node.lineno})")
 
 
 def _fields(owner: ast.ClassDef, name: str) -> list[ast.Name]:

@@ -54,13 +54,12 @@ def listener(source: Source, channel: Channel, call: ast.Call) -> Listener:
         raise LeftError(f"{event} is no event")
     if table in (None, ANY) or "table" not in given:
         raise LeftError("it listens to all tables, and a hub to one at a time")
+    if "select" in given and not _is_none(given["select"]):
+        raise LeftError("it selects columns, and a hub may hand over more")
     spans = {name: source.argument(call, node) for name, node in given.items()}
     written = {name: source.text[start:end] for name, (start, end) in spans.items()}
-    named = [
-        f"{name}={written[field]}"
-        for name, field in (("filter", "filter"), ("columns", "select"))
-        if field in given and not _is_none(given[field])
-    ]
+    narrowed = "filter" in given and not _is_none(given["filter"])
+    named = [f"filter={written['filter']}"] if narrowed else []
     quote = "'" if written["table"].startswith("'") else '"'
     text = _table(given, written, binding, quote)
     kept = list(spans.values())

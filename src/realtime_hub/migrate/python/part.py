@@ -12,6 +12,7 @@ from realtime_hub.migrate.python.listeners import Listener, listener
 from realtime_hub.migrate.python.source import Link, Source
 from realtime_hub.scan.model import Channel
 
+_MAKES = "channel"
 _BINDS = "on_postgres_changes"
 _OPENS = "subscribe"
 
@@ -90,6 +91,45 @@ def complete(source: Source, part: Part, holder: Holder | None) -> None:
         step.listeners = [listener(source, part.channel, call) for call in bound]
     if len(part.listeners) != len(part.channel.bindings):
         raise LeftError("it has bindings elsewhere")
+    if holder is not None and len(part.steps) > 1:
+        _check_between(source, part, holder)
+
+
+def _check_between(source: Source, part: Part, holder: Holder) -> None:
+    """A subscription opens where its binding stood, and only then is it in its variable: nothing
+    may have been done before the channel was opened that relies on either."""
+    statements = [step.statement for step in part.steps]
+    bound = next(step.statement for step in part.steps if step.listeners)
+    block = source.block(bound)
+    for each in block[block.index(statements[0]) : block.index(statements[-1])]:
+        late = block.index(each) > block.index(bound)
+        used = any(node in holder.uses for node in ast.walk(each))
+        if each not in statements and (used or late) and not _is_idle(each):
+            raise LeftError(f"other things are done before it is subscribed (line {each.lineno})")
+    _check_ended(source, bound, holder)
+
+
+def _check_ended(source: Source, bound: ast.stmt, holder: Holder) -> None:
+    """Where `try` goes on with a channel that could not be opened, its variable holds nothing."""
+    around = source.parents[bound]
+    if not isinstance(around, ast.Try) or bound not in around.body:
+        return
+    behind, end = source.end(around.body[-1]), source.end(around)
+    for use in holder.uses:
+        if behind < source.start(use) < end:
+            raise LeftError(f"it is closed even if it was not subscribed (line {use.lineno})")
+
+
+def _is_idle(statement: ast.stmt) -> bool:
+    """It only defines something, or makes, binds or opens another channel."""
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return True
+        case ast.Assign(value=value) | ast.AnnAssign(value=value) | ast.Expr(value=value):
+            call = value.value if isinstance(value, ast.Await) else value
+            method = call.func if isinstance(call, ast.Call) else None
+            return isinstance(method, ast.Attribute) and method.attr in {_MAKES, _BINDS, _OPENS}
+    return False
 
 
 def _following(source: Source, first: ast.stmt, calls: list[Held]) -> list[Step]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
@@ -134,7 +135,10 @@ class _File:
         hubs = {self._hub_of(text[client.start : client.end]) for client in clients}
         if len(hubs) > 1:
             raise LeftError("its variable holds channels of several clients")
-        return hubs.pop()
+        hub = hubs.pop()
+        if hub.is_module(parts[0].channel.file):
+            raise LeftError("it stands in the hub's own module")
+        return hub
 
     def _check(self, parts: list[Part], holder: Holder) -> None:
         if len(holder.values) != len(parts):
@@ -154,10 +158,14 @@ class _File:
         edits = [edit for part in parts for edit in writer.held(part, holder.name, name)]
         edits += [writer.closed(closing, holder.name, name) for closing in holder.closings]
         yield from edits
-        kind = self._imports.subscription(self._taken) if holder.is_typed else ""
-        for edit in (*holder.renamed(name), *holder.retyped(kind, writer.several)):
-            if not any(each.start <= edit.start < each.end for each in edits):
-                yield edit
+
+        def stays(edit: Edit) -> bool:
+            return not any(each.start <= edit.start < each.end for each in edits)
+
+        kind = ""
+        if any(map(stays, holder.retyped(kind, writer.several))):
+            kind = self._imports.subscription(self._taken)
+        yield from filter(stays, (*holder.renamed(name), *holder.retyped(kind, writer.several)))
 
 
 class _Writer:
@@ -215,7 +223,9 @@ class _Writer:
         if not source.alone(closing.statement):
             raise LeftError(f"its closing shares a line (line {closing.statement.lineno})")
         indent = source.indent(begin)
-        stop = next(each for each in _STOPS if each not in source.names() | {name})
+        taken = source.names() | {name}
+        numbered = (f"stop_{number}" for number in itertools.count(2))
+        stop = next(each for each in itertools.chain(_STOPS, numbered) if each not in taken)
         body = f"for {stop} in {target}:{source.newline}{indent}{step_of(indent)}{stop}()"
         return Edit(begin, finish, body)
 
