@@ -103,6 +103,14 @@ def test_a_loop_over_subscriptions_takes_no_name_that_is_there(tmp_path: Path) -
     assert "for stop_2 in unsubscribes_ch:\n        stop_2()\n" in change.after
 
 
+@pytest.mark.parametrize("odd", ["\u2028", "\x85", "\x1c", "\x0b", "\f"])
+def test_what_only_looks_like_the_end_of_a_line_moves_nothing(tmp_path: Path, odd: str) -> None:
+    text = f"# {odd}\nasync def go(c, h):\n    x = '{odd}'\n    {OPENED}\n    print(x)\n"
+    (change,) = migrated(made(tmp_path, {"a.py": text})).changes
+    subscribed = 'await hub.subscribe("a", "INSERT", payloads(h))'
+    assert change.after.endswith(text.replace(OPENED, subscribed).partition("\n")[2])
+
+
 def reasons(folder: Path) -> list[str]:
     """Why channels are left; none of them is rewritten if one is."""
     found = migrated(folder)

@@ -35,7 +35,7 @@ class Source:
         self.text = text
         self.tree = ast.parse(text)
         self.newline = "\r\n" if "\r\n" in text else "\n"
-        self._lines = text.splitlines(keepends=True) if "\f" not in text else _lines(text)
+        self._lines = _lines(text)
         self._starts = [0]
         for line in self._lines:
             self._starts.append(self._starts[-1] + len(line))
@@ -181,5 +181,5 @@ class Source:
 
 
 def _lines(text: str) -> list[str]:
-    """Lines as Python counts them."""
+    """Lines as Python counts them: `str.splitlines` also parts at U+2028 and the like."""
     return re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", text)
