@@ -376,3 +376,62 @@ def test_a_written_type_says_what_an_argument_can_not_have(
     found = scanned(tmp_path, {"use.ts": TYPED.replace("TYPE", type_name)})
     assert bool(found.subscriptions) is known
     assert bool(found.unresolved) is not known
+
+
+ON_TABLE = (
+    "supabase.channel('x').on('postgres_changes', { event: '*', table: TABLE }, f).subscribe()"
+)
+
+CHANGED = {
+    "a counter": ("a.ts", f"for (let i = 0; i < 2; i++) {{ {ON_TABLE} }}", "['a', 'b'][i]"),
+    "text that is added to": ("a.ts", f"let t = 'a'\nt += '_b'\n{ON_TABLE}", "t"),
+    "text that may be another": ("a.ts", f"let t = 'a'\nt &&= 'b'\n{ON_TABLE}", "t"),
+    "text that is added to, in Python": (
+        "a.py",
+        "t = 'a'\nt += '_b'\nclient.channel('x').on_postgres_changes('*', table=t, callback=f)",
+        "t",
+    ),
+    "text that is added to, in Dart": (
+        "a.dart",
+        "void main() { var t = 'a'; t += '_b'; supabase.channel('x').onPostgresChanges("
+        "event: PostgresChangeEvent.all, table: t, callback: f).subscribe(); }",
+        "t",
+    ),
+    "a counter, in Dart": (
+        "a.dart",
+        "void main() { for (var i = 0; i < 2; i++) { supabase.channel('x').onPostgresChanges("
+        "event: PostgresChangeEvent.all, table: ['a', 'b'][i], callback: f).subscribe(); } }",
+        "['a', 'b'][i]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "table"), CHANGED.values(), ids=CHANGED)
+def test_what_is_changed_in_place_is_not_what_was_written_first(
+    tmp_path: Path, name: str, text: str, table: str
+) -> None:
+    found = scanned(tmp_path, {name: text.replace("TABLE", table)})
+    assert not found.subscriptions
+    assert [each.table for each in found.unresolved] == [table]
+
+
+def test_items_that_are_added_to_a_list_are_found(tmp_path: Path) -> None:
+    loop = "for (const t of tables) { LISTEN }".replace("LISTEN", ON_TABLE.replace("TABLE", "t"))
+    text = f"const tables = ['a']\nif (more) tables.push('b', other)\n{loop}\n"
+    found = scanned(tmp_path, {"a.ts": text})
+    assert [each.table for each in found.subscriptions] == ["a", "b"]
+    assert [each.table for each in found.unresolved] == ["t"]
+
+
+@pytest.mark.parametrize("made", ["dict(table='a')", "{'table': 'a'}"])
+def test_named_arguments_may_be_unpacked(tmp_path: Path, made: str) -> None:
+    text = (
+        f"options = {made}\n"
+        "client.channel('x').on_postgres_changes('INSERT', callback=f, **options)\n"
+        "client.channel('y').on_postgres_changes('INSERT', callback=f, **other)\n"
+    )
+    found = scanned(tmp_path, {"a.py": text})
+    assert [(each.table, each.schema, each.event) for each in found.subscriptions] == [
+        ("a", "public", "INSERT")
+    ]
+    assert [each.table for each in found.unresolved] == ["other"]

@@ -189,6 +189,12 @@ class Listenings:
             if fixed is not None:
                 return Term(fixed), Term(), Term(), Term()
             given = {name: self._argument(call, names, name, python) for name in _FIELDS}
+            options = call.argument(-1, "**")
+            if kind == CHANGES and options is not None:
+                unpacked = Value(options, module, env)
+                given = {
+                    name: each or self._unpacked(unpacked, name) for name, each in given.items()
+                }
             found = {
                 name: Term() if value is None else self.term(Value(value, module, env), blockers)
                 for name, value in given.items()
@@ -200,6 +206,13 @@ class Listenings:
             return self._defaults(kind, terms)
 
         return _listening(module, site, kind, fields, None, handler)
+
+    def _unpacked(self, options: Value, name: str) -> Expr | None:
+        """`on_postgres_changes("*", **options)`: the field of that name, if there may be one."""
+        if self._values.field(options, name) is None:
+            return None
+        expr = options.expr
+        return Member(expr.start, expr.end, expr.line, expr, name)
 
     @staticmethod
     def _argument(call: Call, names: Sequence[str], name: str, positional: bool) -> Expr | None:

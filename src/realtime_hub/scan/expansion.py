@@ -28,6 +28,7 @@ T = TypeVar("T")
 _DEPTH: Final = 8
 _MOST: Final = 400
 _EACH: Final = frozenset({"forEach", "map", "flatMap", "filter", "each", "expand", "some", "every"})
+_ADDING: Final = frozenset({"push", "unshift", "append", "add"})
 _PARTS: Final = frozenset({"entries", "keys", "values", "items"})
 _COPIES: Final = frozenset({"from", "list", "tuple", "sorted", "set", "toList", "toSet", "freeze"})
 
@@ -121,11 +122,22 @@ class Expansion:
             return None
         self._listed.add(key)
         try:
-            return [
-                item for each in self._values.reduce(iterable) for item in self._of(each)
-            ] or None
+            found = [item for each in self._values.reduce(iterable) for item in self._of(each)]
         finally:
             self._listed.discard(key)
+        return found + self._added(iterable) if found else None
+
+    def _added(self, iterable: Value) -> list[Value]:
+        """What is put into a list behind the items that are written out."""
+        module = iterable.module
+        place = self._values.scopes(module).place(iterable.expr)
+        return [
+            Value(each, module)
+            for site in module.calls
+            if place is not None and site.call.method in _ADDING and site.call.receiver is not None
+            if self._values.scopes(module).place(site.call.receiver) == place
+            for each in site.call.arguments
+        ]
 
     def _of(self, value: Value) -> list[Value]:
         match value.expr:

@@ -46,8 +46,8 @@ ENUMERATIONS: Final[dict[str, dict[str, str]]] = {
 FILTER_TYPES: Final = {"inFilter": "in", "isFilter": "is"}
 """Dart's names of operators that differ from the protocol's."""
 
-OPTIONS: Final = frozenset({"ChannelFilter", "PostgresChangesFilter"})
-"""Dart's objects that hold a binding's fields."""
+OPTIONS: Final = frozenset({"ChannelFilter", "PostgresChangesFilter", "dict"})
+"""Objects of Dart and Python that are made with a binding's fields as named arguments."""
 
 CONSTRUCTORS: Final = frozenset({"constructor", "__init__"})
 

@@ -87,8 +87,10 @@ class DartValues(Reader):
             case "throw_expression":
                 self._leave(node, raised=True)
                 return self._opaque(node)
-            case "unary_expression":
-                return self._inner(node, name)
+            case "unary_expression" | "postfix_expression":
+                operand, text = self._inner(node, name), node.text()
+                changes = text.startswith(("++", "--")) or text.endswith(("++", "--"))
+                return self._changed(operand, node) if changes else operand
             case "additive_expression" | "conditional_expression" | "if_null_expression":
                 return self._operation(node, kind)
             case "assignment_expression":
@@ -293,6 +295,9 @@ class DartValues(Reader):
         if len(parts) < 2:
             return self._opaque(node)
         target = self._expression(parts[0])
+        if not any(each.kind() in {"=", "??="} for each in node.children()):
+            self._cascade(parts[1:])
+            return self._changed(target, node)
         name = target.name if isinstance(target, Name) else ""
         value = self._used(self._cascade(parts[1:], name), Use.ASSIGNED, node)
         self._assign(target, value, node)

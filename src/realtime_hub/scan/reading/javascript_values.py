@@ -40,6 +40,7 @@ _TRANSPARENT: Final = frozenset(
         "instantiation_expression",
     }
 )
+_FALLBACKS: Final = frozenset({"??=", "||=", "&&="})
 _CONSTANTS: Final = {"true": True, "false": False, "null": None, "undefined": None}
 _FIELD_WORDS: Final = frozenset({"accessibility_modifier", "readonly", "override_modifier"})
 _TYPE_FIELDS: Final = frozenset({"property_signature", "method_signature"})
@@ -72,6 +73,8 @@ class JavaScriptValues(Reader):
                 return self._operation(node)
             case "assignment_expression" | "augmented_assignment_expression":
                 return self._assignment(node)
+            case "update_expression":
+                return self._changed(self._inner(node, "", -1), node)
             case "sequence_expression":
                 values = [self._expression(child) for child in node.named_children()]
                 return values[-1] if values else Opaque(*span(node))
@@ -277,9 +280,11 @@ class JavaScriptValues(Reader):
         left, right = node.field("left"), node.field("right")
         if left is None or right is None:
             return self._opaque(node)
-        if node.kind() == "augmented_assignment_expression":
-            self._expression(left)
-            return self._expression(right)
+        operator = node.field("operator")
+        if operator is not None and operator.text() not in _FALLBACKS:
+            target = self._expression(left)
+            self._expression(right)
+            return self._changed(target, node)
         if left.kind() in {"object_pattern", "array_pattern"}:
             value = self._expression(right)
             for name, path, _, where in bound_names(left):

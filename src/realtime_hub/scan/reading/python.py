@@ -29,6 +29,8 @@ class PythonReader(PythonValues):
                 for child in node.named_children():
                     if child.kind() == "assignment":
                         self._assignment(child, node)
+                    elif child.kind() == "augmented_assignment":
+                        self._augmented(child)
                     else:
                         self._used(self._expression(child), Use.DISCARDED, node)
             case "return_statement":
@@ -82,6 +84,12 @@ class PythonReader(PythonValues):
                 self._bind(read, value, statement, path, len(targets) == 1)
             else:
                 self._assign(read, value, statement, path=path)
+
+    def _augmented(self, node: SgNode) -> None:
+        left, right = node.field("left"), node.field("right")
+        if left is not None and right is not None:
+            self._expression(right)
+            self._changed(self._expression(left), node)
 
     def _read_value(self, right: SgNode, left: SgNode, statement: SgNode) -> Expr:
         if right.kind() == "assignment":  # a = b = value

@@ -163,6 +163,12 @@ class Reader(ABC):
             )
         )
 
+    def _changed(self, target: Expr, node: SgNode) -> Opaque:
+        """`x += y`, `x++`: it is no longer what was written to it."""
+        value = Opaque(*span(node))
+        self._assign(target, value, node)
+        return value
+
     def _refer(self, name: str, offset: int) -> None:
         self.module.references.setdefault(name, []).append(offset)
 
