@@ -39,6 +39,14 @@ PINNED: Final = {
     "client_min_messages": "warning",
     "statement_timeout": "0",
 }
+_NETWORK: Final = {
+    # A server that is gone without a word is noticed also while a slot is made, which may take
+    # as long as the oldest transaction: there is nothing else to go by then.
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
 
 
 class CommandError(SourceError):
@@ -216,7 +224,8 @@ class Connection:
 
 
 def replication_conninfo(dsn: str, wal_sender_timeout: float) -> str:
-    """The DSN with what a walsender's session needs; its own `options` stay in force.
+    """The DSN with what a walsender's session needs; its own `options` stay in force, and so does
+    what it says of the network.
 
     Raises SettingsError without a word of the DSN, which may hold a password.
     """
@@ -229,7 +238,8 @@ def replication_conninfo(dsn: str, wal_sender_timeout: float) -> str:
     options += [f"-c {name}={value}" for name, value in pinned.items()]
     return make_conninfo(
         "",
-        **parameters
+        **_NETWORK
+        | parameters
         | {
             "replication": "database",
             "client_encoding": "UTF8",
