@@ -12,6 +12,7 @@ from realtime_hub.migrate.diffs import unified
 from realtime_hub.migrate.model import Change
 from realtime_hub.migrate.writing import write
 from tests.migrate.folders import CALLS, CALLS_AFTER, committed, git, made, migrated
+from tests.scan.test_hubs import OWN
 
 
 def reasons(folder: Path, *hubs: Hub) -> list[str]:
@@ -37,6 +38,11 @@ def test_other_languages_are_listed_not_rewritten(tmp_path: Path) -> None:
     )
     made(tmp_path, {"calls.dart": f"void main() {{ {text} }}\n"})
     assert reasons(tmp_path) == ["dart is not rewritten"]
+
+
+def test_a_projects_own_hub_is_left_alone(tmp_path: Path) -> None:
+    made(tmp_path, {"hub.ts": OWN})
+    assert reasons(tmp_path) == ["it belongs to a hub of the project's own"]
 
 
 def test_what_git_ignores_and_links_out_of_the_folder_are_not_touched(tmp_path: Path) -> None:
