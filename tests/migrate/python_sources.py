@@ -17,7 +17,7 @@ HANDLERS = (
     "wrapped(\nPAD    show,\nPAD    )",
     "(\nPAD    show\nPAD    if show else None\nPAD)",
 )
-EVENTS = ('"INSERT"', "'UPDATE'", '"*"', "Event.Delete")
+EVENTS = ('"INSERT"', "'UPDATE'", '"*"', "RealtimePostgresChangesListenEvent.Delete")
 KEPT = (
     "",
     "if  a :b( )   # odd\n\n\n",
@@ -35,7 +35,7 @@ def bindings(draw: st.DrawFn, pad: str) -> tuple[str, str]:
     table = draw(st.sampled_from(['"calls"', "'señal'", "TABLE", '"old.calls"']))
     named = [f"table={table}"]
     named += [text for text in (draw(st.sampled_from(FILTERS)),) if text]
-    named += draw(st.sampled_from([[], ['schema="shop"'], ["schema='public'"], ['select=["id"]']]))
+    named += draw(st.sampled_from([[], ['schema="shop"'], ["schema='public'"], ["select=None"]]))
     event = draw(st.sampled_from(EVENTS))
     if draw(st.booleans()):
         arguments = [event, handler, *named]
@@ -103,7 +103,8 @@ def python_sources(draw: st.DrawFn) -> Source:
         st.sampled_from(
             [
                 "from app.client import supabase\n",
-                "import asyncio\nfrom realtime import (\n    Event,  # kinds\n    Channel,\n)\n",
+                "import asyncio\nfrom realtime import (\n"
+                "    RealtimePostgresChangesListenEvent,  # kinds\n    Channel,\n)\n",
                 "from app.realtime import hub\nimport functools, asyncio\n",
                 "",
             ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -48,6 +50,20 @@ def damaged(file: str, text: str) -> bool:
     return False
 
 
+def unbound(text: str) -> set[str]:
+    """Names of Python that stand for nothing, or are used before they do."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "ruff", "check", "-", "--isolated", "--no-cache"),
+            *("--select", "F821,F822,F823", "--output-format", "json"),
+        ],
+        input=text.removeprefix("\ufeff").encode(),
+        capture_output=True,
+        check=False,
+    )
+    return {each["message"] for each in json.loads(done.stdout)}
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(sources() | python_sources())
 def test_migrating_keeps_handlers_parses_settles_and_applies(source: Source) -> None:
@@ -60,6 +76,8 @@ def test_migrating_keeps_handlers_parses_settles_and_applies(source: Source) -> 
         (change,) = found.changes
         _applies(folder, source.file, unified(found.changes), change.after)
     assert not damaged(source.file, change.after)
+    if source.file.endswith(".py"):
+        assert unbound(change.after) <= unbound(source.text)
     for handler, times in Counter(source.handlers).items():
         assert change.after.count(handler) >= times
     place = 0
