@@ -94,5 +94,6 @@ def test_python_is_left_until_its_hub_is_named(tmp_path: Path) -> None:
     assert "+import { hub } from '@/lib/realtimeHub';\n" in done.stdout
 
 
-def test_a_path_is_no_module_of_python(tmp_path: Path) -> None:
-    assert isinstance(run(tmp_path, "--python-hub", "./app/realtime").exception, SettingsError)
+@pytest.mark.parametrize("hub", ["./app/realtime", "..realtime", "app.import", "app.hubs#class"])
+def test_what_python_could_not_import_everywhere_is_wrong_usage(tmp_path: Path, hub: str) -> None:
+    assert isinstance(run(tmp_path, "--python-hub", hub).exception, SettingsError)

@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Final
 
 from realtime_hub.errors import SettingsError
@@ -13,7 +14,6 @@ from realtime_hub.errors import SettingsError
 _HUB: Final = re.compile(
     r"(?:(?P<client>[\w.$()]+)=)?(?P<module>[^#=\s'\"\\]+)(?:#(?P<name>[A-Za-z_$][\w$]*))?"
 )
-_PYTHON_MODULE: Final = re.compile(r"\.*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,10 @@ class Hub:
         found = _HUB.fullmatch(text)
         if found is None:
             raise SettingsError(f"not [CLIENT=]MODULE[#NAME]: {text!r}")
-        if python and not _PYTHON_MODULE.fullmatch(found["module"]):
+        module, name = found["module"], found["name"] or "hub"
+        if python and not all(map(_is_name, [*module.split("."), name])):
             raise SettingsError(f"not a module of Python, such as app.realtime: {text!r}")
-        return cls(found["module"], found["name"] or "hub", found["client"] or "", python)
+        return cls(module, name, found["client"] or "", python)
 
     def seen_from(self, path: str) -> str:
         """The module as a file names it; `./` means the migrated folder."""
@@ -54,9 +55,13 @@ class Hub:
     def is_module(self, path: str) -> bool:
         """Whether a file of Python may be the hub's own module; each may be known from a folder
         further in than the other."""
-        own = "." + self.module.lstrip(".")
+        own = f".{self.module}"
         found = "." + path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         return own.endswith(found) or found.endswith(own)
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not iskeyword(text)
 
 
 HubOf = Callable[[str], Hub]
