@@ -1,4 +1,4 @@
-"""Rewrites channels of supabase-js as subscriptions of a hub."""
+"""Rewrites channels of supabase-js and supabase-py as subscriptions of a hub."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def migrate(
 ) -> Migration:
     """Say what a folder's files would be with subscriptions of hubs in place of channels.
 
-    Writes nothing. Paths in the result are relative to the folder. hubs: at most one without a
-    client, for all clients that none is named for. progress: as of `scan`.
+    Writes nothing. Paths in the result are relative to the folder. hubs: of each language at most
+    one without a client, for all clients that none is named for. progress: as of `scan`.
 
     Raises:
         SettingsError: there is no such folder.
