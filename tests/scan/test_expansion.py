@@ -435,3 +435,24 @@ def test_named_arguments_may_be_unpacked(tmp_path: Path, made: str) -> None:
         ("a", "public", "INSERT")
     ]
     assert [each.table for each in found.unresolved] == ["other"]
+
+
+TAKEN_OVER = {
+    "{ event: '*', table: 'a', ...other }": [],
+    "{ ...other, event: '*', schema: 'public', table: 'a', filter: 'x=eq.1' }": ["a"],
+    "{ event: '*', table: 'a', ...{ table: 'b' } }": ["b"],
+    "{ ...{ table: 'b' }, event: '*', table: 'a' }": ["a"],
+    "{ event: '*', table: 'a', ...(x ? { table: 'b' } : {}) }": ["a", "b"],
+    "{ event: '*', table: 'a', ...(x ? { filter: 'x=eq.1' } : {}) }": ["a"],
+    "{ event: '*', table: 'a', [key]: 'b' }": [],
+}
+
+
+@pytest.mark.parametrize(("options", "tables"), TAKEN_OVER.items())
+def test_what_is_taken_over_behind_a_field_may_replace_it(
+    tmp_path: Path, options: str, tables: list[str]
+) -> None:
+    text = f"supabase.channel('x').on('postgres_changes', {options}, f).subscribe()\n"
+    found = scanned(tmp_path, {"a.ts": text})
+    assert sorted(each.table for each in found.subscriptions) == tables
+    assert bool(found.unresolved) is not bool(tables)

@@ -170,3 +170,27 @@ def test_a_script_with_types_under_a_plain_name_is_read(tmp_path: Path) -> None:
     )
     assert found.unparsed == []
     assert [channel.owner for channel in found.channels] == ["live"]
+
+
+MARKUP = {
+    "Svelte's property": ("A.svelte", "export let t = 'a'", "t", ""),
+    "Svelte's binding": ("A.svelte", "let t = 'a'", "t", "<input bind:value={t}>"),
+    "Svelte's handler": ("A.svelte", "let t = 'a'", "t", "<a on:click={() => (t = 'b')}>b</a>"),
+    "Vue's model": ("A.vue", "const t = ref('a')", "t.value", '<input v-model="t">'),
+    "Vue's handler": ("A.vue", "const t = ref('a')", "t.value", """<a @click="t = 'b'">b</a>"""),
+}
+
+
+@pytest.mark.parametrize(("name", "made", "table", "markup"), MARKUP.values(), ids=MARKUP)
+def test_a_variable_that_markup_may_change_is_dynamic(
+    tmp_path: Path, name: str, made: str, table: str, markup: str
+) -> None:
+    listen = (
+        f"supabase.channel('x').on('postgres_changes', {{ event: '*', table: {table} }}, f)"
+        ".subscribe()"
+    )
+    text = f"<script setup>\n{made}\nconst fixed = 'c'\n{listen}\n"
+    text += f"{listen.replace(table + ' }', 'fixed }')}\n</script>\n{markup}\n<p>{{{{ t }}}}</p>\n"
+    found = scanned(tmp_path, {name: text})
+    assert [each.table for each in found.subscriptions] == ["c"]
+    assert [each.table for each in found.unresolved] == [table]

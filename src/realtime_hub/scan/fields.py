@@ -20,6 +20,7 @@ from realtime_hub.scan.syntax import (
     Literal,
     Member,
     Name,
+    Opaque,
     Record,
 )
 from realtime_hub.scan.vocabulary import OPTIONS
@@ -114,16 +115,30 @@ class Fields:
         return False
 
     def record_field(self, value: Value, record: Record, name: str) -> list[Value]:
-        """A field of an object that is written out, or of one that it takes over."""
+        """A field of an object that is written out, or of one that it takes over; what is taken
+        over behind a field may replace it."""
         own = record.get(name)
-        if own is not None:
-            return self._values.reduce(value.of(own))
-        found: list[Value] = []
+        first = -1 if own is None else own.start
+        found = [] if own is None else self._values.reduce(value.of(own))
         for spread in record.spreads:
-            for each in self._values.reduce(value.of(spread)):
-                if isinstance(each.expr, Record):
-                    found += self.record_field(each, each.expr, name)
+            if spread.start < first:
+                continue
+            options = self._values.reduce(value.of(spread))
+            taken = [self._taken_over(each, name) for each in options]
+            if taken and all(taken):
+                found = []
+            found = found + [each for one in taken for each in one]
+            if own is not None and not all(
+                one or self._lacks(each, name) for one, each in zip(taken, options, strict=True)
+            ):
+                found.append(value.of(unknown(value)))
+        if own is not None and any(not key and each.start > first for key, each in record.fields):
+            found.append(value.of(unknown(value)))  # `[key]: value`
         return found
+
+    def _taken_over(self, value: Value, name: str) -> list[Value]:
+        record = value.expr
+        return self.record_field(value, record, name) if isinstance(record, Record) else []
 
     def _static(self, value: Value, function: Function, name: str) -> list[Value]:
         if not function.is_class:
@@ -184,3 +199,7 @@ class Fields:
                 if int(name) < len(items):
                     found += self._values.reduce(each.of(items[int(name)]))
         return found or [value]
+
+
+def unknown(value: Value) -> Opaque:
+    return Opaque(value.expr.start, value.expr.end, value.expr.line)

@@ -13,7 +13,7 @@ from realtime_hub.scan.reading.dart import DartReader
 from realtime_hub.scan.reading.javascript import JavaScriptReader
 from realtime_hub.scan.reading.python import PythonReader
 from realtime_hub.scan.reading.reader import Reader, span
-from realtime_hub.scan.syntax import Comment, Module
+from realtime_hub.scan.syntax import Assignment, Comment, Member, Module, Name, Opaque
 
 TYPESCRIPT: Final = "typescript"
 JAVASCRIPT: Final = "javascript"
@@ -40,6 +40,11 @@ _LANGUAGES: Final = {
 _READERS: Final[dict[str, type[Reader]]] = {PYTHON: PythonReader, DART: DartReader}
 _SCRIPT: Final = re.compile(r"<script\b([^>]*)>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
 _WORDS: Final = re.compile(r"\blang\s*=\s*['\"]?(\w+)")
+_CHANGED: Final = re.compile(
+    r"""(?:bind:[\w:]+=\{|v-model[\w.:-]*=["'])\s*(\w+)|\b(\w+)(?:\.value)?\s*(?:=(?![=>"'{])|[-+]=|\+\+|--)"""
+)
+"""What markup binds or assigns to."""
+
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][\w$]*")
 _NOT_LINE_END: Final = re.compile(r"[^\n]")
 
@@ -111,6 +116,23 @@ def _refer_to_template(module: Module) -> None:
     )
     for found in _IDENTIFIER.finditer(outside):
         module.references.setdefault(found[0], []).append(found.start())
+    fixed = {w.target.name for w in module.assignments if w.constant and isinstance(w.target, Name)}
+    changed = [(found[1] or found[2], found.start()) for found in _CHANGED.finditer(outside)]
+    if module.path.endswith(".svelte"):  # `export let` is for who uses the component
+        changed += [(each.local, 0) for each in module.exports if each.local not in fixed]
+    for name, offset in changed:
+        variable = Name(offset, offset, 1, name)
+        _may_change(module, Member(offset, offset, 1, variable, "value"))  # of a Vue ref
+        if name not in fixed:
+            _may_change(module, variable)
+
+
+def _may_change(module: Module, target: Name | Member) -> None:
+    """Code that is not seen writes to it."""
+    at = target.start
+    scope = (0, len(module.text))
+    value = Opaque(at, at, 1)
+    module.assignments.append(Assignment(target, value, (), False, scope, 0, at, at, 1))
 
 
 @cache

@@ -10,7 +10,7 @@ from realtime_hub.scan.bound import Blocker, Env, Key, Value
 from realtime_hub.scan.callers import Callers
 from realtime_hub.scan.calls import Calls
 from realtime_hub.scan.choices import Choices
-from realtime_hub.scan.fields import Fields
+from realtime_hub.scan.fields import Fields, unknown
 from realtime_hub.scan.project import Project
 from realtime_hub.scan.scopes import Given, Looped, Meaning, Scopes, Variable
 from realtime_hub.scan.syntax import (
@@ -27,7 +27,6 @@ from realtime_hub.scan.syntax import (
     Member,
     Module,
     Name,
-    Opaque,
     Path,
     Record,
     Template,
@@ -232,13 +231,13 @@ class Values:
             case Record() if isinstance(step, str):
                 found = self._fields.record_field(value, value.expr, step)
                 known = bool(found) or self._fields.closed(value, value.expr, step)
-                return found if known else [value.of(_unknown(value))]
+                return found if known else [value.of(unknown(value))]
             case Array(items=items) if isinstance(step, int) and step < len(items):
                 return self.reduce(value.of(items[step]))
         start, end, line = value.expr.start, value.expr.end, value.expr.line
         if isinstance(step, str):
             return self.reduce(value.of(Member(start, end, line, value.expr, step)))
-        return [value.of(_unknown(value))]
+        return [value.of(unknown(value))]
 
     def field(self, owner: Value, name: str) -> list[Value] | None:
         """What a field of an object may be; None if it has no such field, empty if that can't be
@@ -258,7 +257,3 @@ class Values:
     def callers(self, module: Module, number: int) -> list[tuple[Module, CallSite]]:
         """Where a function of the tree is called, as far as it can be told."""
         return self._callers.of(module, number)
-
-
-def _unknown(value: Value) -> Opaque:
-    return Opaque(value.expr.start, value.expr.end, value.expr.line)
