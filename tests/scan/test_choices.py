@@ -191,3 +191,86 @@ def test_a_filter_that_a_caller_leaves_out_is_none(tmp_path: Path) -> None:
         ("pages", "space=eq.1"),
         ("settings", None),
     ]
+
+
+LOOPS = {
+    "a loop's table": "table === 'a' && id ? `x=eq.${id}` : undefined",
+    "all but one": "table !== 'b' ? `x=eq.${id}` : null",
+    "a negated test": "!(table === 'b' || table === 'c') ? `x=eq.${id}` : undefined",
+}
+
+
+@pytest.mark.parametrize("filter", LOOPS.values(), ids=LOOPS)
+def test_a_loops_value_decides_a_comparison(tmp_path: Path, filter: str) -> None:
+    text = f"""
+    const channel = supabase.channel('all')
+    ;['a', ...['b']].forEach((table) => {{
+      const filter = {filter}
+      channel.on('postgres_changes', {{ event: '*', schema: 'public', table, filter }}, f)
+    }})
+    channel.subscribe()
+    """
+    scan = scanned(tmp_path, {"a.ts": text})
+    assert {each.table: each.filter.text is None for each in scan.subscriptions} == {
+        "a": False,
+        "b": True,
+    }
+
+
+OTHER_LOOPS = {
+    "a.py": (
+        "for t in ['a', *('b',)]:\n"
+        "    client.channel(t).on_postgres_changes(\n"
+        "        '*' if t == 'a' else 'INSERT', table=t, callback=f)\n"
+    ),
+    "a.dart": (
+        "void main() { for (final t in ['a', ...['b']]) { supabase.channel(t).onPostgresChanges("
+        "event: t == 'a' ? PostgresChangeEvent.all : PostgresChangeEvent.insert,"
+        " table: t, callback: f).subscribe(); } }"
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), OTHER_LOOPS.items())
+def test_a_loops_value_decides_a_comparison_in_other_languages(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    scan = scanned(tmp_path, {name: text})
+    assert [(each.table, each.event) for each in scan.subscriptions] == [
+        ("a", "*"),
+        ("b", "INSERT"),
+    ]
+
+
+def test_a_default_takes_the_place_of_what_a_caller_leaves_out(tmp_path: Path) -> None:
+    text = """
+    export function useRows({ table, filter }: { table: string; filter?: string }) {
+      useEffect(() => {
+        const options = { event: '*', schema: 'public', table, filter: filter || `x=eq.${id}` }
+        const channel = supabase.channel(table).on('postgres_changes', options, f).subscribe()
+        return () => supabase.removeChannel(channel)
+      }, [table])
+    }
+    export const useEvents = () => useRows({ table: 'events' })
+    """
+    (found_one,) = scanned(tmp_path, {"a.ts": text}).subscriptions
+    assert (found_one.table, found_one.filter.text) == ("events", "`x=eq.${id}`")
+
+
+def test_the_rest_of_an_object_keeps_its_fields(tmp_path: Path) -> None:
+    text = """
+    const watch = (table, key) => ({ event: '*', schema: 'public', table, key })
+    const channel = supabase.channel('h')
+    for (const { key, ...rest } of [watch('a', 'x'), watch('b', 'y')]) {
+      channel.on('postgres_changes', rest, () => refresh(key))
+    }
+    channel.subscribe()
+    """
+    scan = scanned(tmp_path, {"a.ts": text})
+    assert [each.table for each in scan.subscriptions] == ["a", "b"]
+
+
+def test_a_callers_argument_decides_a_choice(tmp_path: Path) -> None:
+    text = f"const go = (old) => {{ {LISTEN} }}\ngo(true)\n"
+    scan = found(tmp_path, "a.ts", text, "old ? 'a' : 'b'")
+    assert [each.table for each in scan.subscriptions] == ["a"]

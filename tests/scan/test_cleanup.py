@@ -108,6 +108,26 @@ ELSEWHERE = {
         " return <p /> }",
         Cleanup.LEAK,
     ),
+    "by a function of a module that is made at once": (
+        "x.js",
+        "window.live = (function () { let c\n"
+        "  function open() { c = MADE }\n"
+        "  function close() { supabase.removeChannel(c) }\n"
+        "  return { open, close } })()",
+        Cleanup.MANUAL,
+    ),
+    "as one of a list that is joined from others": (
+        "x.jsx",
+        "export function App() { useEffect(() => { const many = [MADE]\n"
+        "  return () => { [...many, other].forEach((c) => supabase.removeChannel(c)) } }, [])"
+        " return <p /> }",
+        Cleanup.YES,
+    ),
+    "by nothing, though it is given back": (
+        "x.ts",
+        "function attach() { const sub = () => MADE; sub() }\nattach()",
+        Cleanup.NONE,
+    ),
     "by callers who let it go": (
         "x.ts",
         "const listen = () => { const c = MADE; return () => supabase.removeChannel(c) }\n"

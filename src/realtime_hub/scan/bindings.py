@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from realtime_hub.scan.bound import Blocker, Env, Value
+from realtime_hub.scan.bound import CHOSEN, Blocker, Env, Value
 from realtime_hub.scan.expansion import Expanded, Expansion
 from realtime_hub.scan.frames import Frame, bindings_of
 from realtime_hub.scan.model import ANY, CHANGES, Binding, Span, Term
@@ -18,7 +18,6 @@ from realtime_hub.scan.syntax import (
     Literal,
     Member,
     Module,
-    Name,
     Node,
     Record,
     Template,
@@ -314,7 +313,8 @@ class Listenings:
                 continue
             values = self._values.reduce(each.of(found))
             template = len(values) == 1 and isinstance(values[0].expr, Template)
-            if not (isinstance(found, Name | Member) and template):
+            chosen = values and any(key[2] == CHOSEN for key in values[0].env)
+            if not template or chosen or values[0].expr is found:
                 return each.of(found).code
         return None
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from realtime_hub.scan.bound import Blocker, Env, Key, Value
 from realtime_hub.scan.scopes import Variable
-from realtime_hub.scan.syntax import Array, Choice, Expr, Lambda, Literal, Member, Name, Record
+from realtime_hub.scan.syntax import (
+    Array,
+    Choice,
+    Expr,
+    Lambda,
+    Literal,
+    Member,
+    Name,
+    Record,
+    Test,
+    walk,
+)
 
 if TYPE_CHECKING:
     from realtime_hub.scan.values import Values
@@ -27,6 +38,13 @@ class Choices:
         found = [self._known[key] for key in keys if key in self._known]
         return sorted(found, key=lambda each: -_length(each))
 
+    @staticmethod
+    def tested(blocker: Blocker) -> list[Name]:
+        """The variables that a choice hangs on."""
+        choice = blocker.meaning
+        test = choice.test if isinstance(choice, Choice) else None
+        return [] if test is None else [each for each in walk(test) if isinstance(each, Name)]
+
     def of(self, value: Value, choice: Choice) -> Sequence[Value]:
         """What it may be; each option notes in its environment that it was taken."""
         blocker = Blocker(value.module, choice)
@@ -38,17 +56,30 @@ class Choices:
         decided = None if choice.test is None else self._truth(value.of(choice.test))
         if decided is not None and len(options) == 2:
             return self._values.reduce(value.of(options[0 if decided else 1]))
+        possible = list(self._possible(value, choice))
+        if len(possible) == 1:
+            return self._values.reduce(value.of(possible[0]))
         found: list[Value] = []
-        for each in options:
+        for each in possible:
             env = {**value.env, blocker.key: value.of(each)}
             found += self._values.reduce(Value(each, value.module, env))
-            if choice.fallback and self._truth(value.of(each)):
-                break
         return found
+
+    def _possible(self, value: Value, choice: Choice) -> Iterator[Expr]:
+        """Options of a fallback up to the first that is always there, without those that never
+        are."""
+        for each in choice.options:
+            truth = self._truth(value.of(each)) if choice.fallback else None
+            if truth is not False:
+                yield each
+            if truth:
+                return
 
     def _truth(self, value: Value) -> bool | None:
         """Whether a test of a value holds, each time that it is made; None if that is not known."""
-        base = value.expr
+        if isinstance(value.expr, Test):
+            return self._tested(value, value.expr)
+        base: Expr = value.expr
         while isinstance(base, Member):
             base = base.object
         if isinstance(base, Name):
@@ -59,6 +90,19 @@ class Choices:
             return None
         said = {_is_true(each.expr) for each in self._values.reduce(value)} or {False}
         return said.pop() if len(said) == 1 else None
+
+    def _tested(self, value: Value, test: Test) -> bool | None:
+        parts = [value.of(each) for each in test.operands]
+        if test.operator in {"==", "!="}:
+            texts = [self._values.text(each) for each in parts]
+            return None if None in texts else (len(set(texts)) == 1) is (test.operator == "==")
+        said = [self._truth(each) for each in parts]
+        if test.operator == "not":
+            return None if said[0] is None else not said[0]
+        decisive = test.operator == "or"
+        if decisive in said:
+            return decisive
+        return None if None in said else not decisive
 
 
 def _length(blocker: Blocker) -> int:

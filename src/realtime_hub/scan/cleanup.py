@@ -18,6 +18,7 @@ from realtime_hub.scan.model import Cleanup, Closing, Span, Style
 from realtime_hub.scan.shapes import (
     argument_around,
     argument_of,
+    assigned_to_field,
     called_at_once,
     is_cancelling,
     mentions_of,
@@ -251,6 +252,8 @@ class Closer:
     def _assigned(self, module: Module, site: CallSite, depth: int) -> Cleanup:
         places = self._ways.kept(module, site)
         found = [self.mentioned(module, at, depth) for at, _ in places]
+        if not found and assigned_to_field(module, site):
+            return Cleanup.MANUAL  # `window.store = (() => { ... return { open, close } })()`
         return _best(found) if found else Cleanup.LEAK
 
     @staticmethod
@@ -276,9 +279,6 @@ class Closer:
             sites = self._values.callers(module, number)
             if not sites:
                 verdicts.add(Cleanup.RETURNED)
-            elif all(site.use is Use.DISCARDED for _, site in sites):
-                self.dropped += sites
-                verdicts.add(Cleanup.LEAK)
         return _best(verdicts) if verdicts else Cleanup.NONE
 
     def _framework(self) -> bool:

@@ -20,6 +20,7 @@ from realtime_hub.scan.syntax import (
     Literal,
     Module,
     Record,
+    Spread,
 )
 from realtime_hub.scan.values import Values
 
@@ -69,6 +70,8 @@ class Expansion:
     ) -> Iterator[tuple[T, Expanded]]:
         blockers: list[Blocker] = []
         result = evaluate(way.env, blockers)
+        # A choice may be decided by what a loop or a caller gives.
+        blockers.sort(key=lambda each: isinstance(each.meaning, Choice))
         for blocker in blockers if depth else ():
             ways = self._bound(blocker, way)
             if ways:
@@ -127,6 +130,11 @@ class Expansion:
             self._listed.discard(key)
         return found + self._added(iterable) if found else None
 
+    def _item(self, value: Value) -> list[Value]:
+        if not isinstance(value.expr, Spread):
+            return [value]
+        return self.items(value.of(value.expr.value)) or [value]
+
     def _added(self, iterable: Value) -> list[Value]:
         """What is put into a list behind the items that are written out."""
         module = iterable.module
@@ -142,7 +150,7 @@ class Expansion:
     def _of(self, value: Value) -> list[Value]:
         match value.expr:
             case Array(items=items):
-                return [value.of(item) for item in items]
+                return [one for item in items for one in self._item(value.of(item))]
             case Record() as record:
                 return [value.of(_key(record, name)) for name, _ in record.fields]
             case Call() as call:

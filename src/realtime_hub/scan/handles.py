@@ -28,6 +28,7 @@ from realtime_hub.scan.syntax import (
     Name,
     Node,
     Record,
+    Spread,
     walk,
 )
 from realtime_hub.scan.values import Values
@@ -246,7 +247,7 @@ class Holding:
             each = stack.pop()
             yield each
             match each:
-                case Awaited(value=inner):
+                case Awaited(value=inner) | Spread(value=inner):
                     stack.append(inner)
                 case Choice(options=items) | Array(items=items):
                     stack.extend(items)

@@ -19,6 +19,7 @@ from realtime_hub.scan.syntax import (
     Module,
     Name,
     Record,
+    unwrapped,
 )
 
 
@@ -76,6 +77,16 @@ def passes(expr: Expr, offset: int) -> bool:
         case Call() if expr.method in CALLBACKS:
             return any(passes(each, offset) for each in expr.arguments)
     return False
+
+
+def assigned_to_field(module: Module, site: CallSite) -> bool:
+    """A field of an object takes what a call returns."""
+    return any(
+        isinstance(write.target, Member)
+        and write.value is not None
+        and unwrapped(write.value) is site.call
+        for write in module.assignments
+    )
 
 
 def names_of(module: Module, function: Function) -> set[str]:

@@ -14,6 +14,7 @@ from typing import Final
 Path = tuple[str | int, ...]
 """How to get from a value to a part of it: keys and indices, as a pattern takes it apart."""
 
+REST: Final = "..."
 THIS: Final = "this"
 
 
@@ -124,6 +125,21 @@ class Awaited(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Spread(Node):
+    """`...value` among the items of a list, or the arguments of a call."""
+
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Test(Node):
+    """A comparison, or tests joined. operator: `==`, `!=`, `and`, `or`, `not`."""
+
+    operator: str
+    operands: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Opaque(Node):
     """Anything else; what it contains has been read all the same."""
 
@@ -140,6 +156,8 @@ Expr = (
     | Lambda
     | Choice
     | Awaited
+    | Spread
+    | Test
     | Opaque
 )
 
@@ -353,7 +371,9 @@ def walk(expr: Expr) -> Iterator[Expr]:
         match node:
             case Template(parts=children) | Array(items=children) | Choice(options=children):
                 stack.extend(children)
-            case Member(object=child) | Awaited(value=child):
+            case Test(operands=children):
+                stack.extend(children)
+            case Member(object=child) | Awaited(value=child) | Spread(value=child):
                 stack.append(child)
             case Index(object=child, key=key):
                 stack += [child, key]

@@ -14,6 +14,7 @@ from realtime_hub.scan.fields import Fields, unknown
 from realtime_hub.scan.project import Project
 from realtime_hub.scan.scopes import Given, Looped, Meaning, Scopes, Variable
 from realtime_hub.scan.syntax import (
+    REST,
     THIS,
     Array,
     Assignment,
@@ -72,7 +73,10 @@ class Values:
         if len(texts) == 1:
             return next(iter(texts))
         if blockers is not None and None not in texts:
-            blockers += self._choices.passed(texts.values(), env)
+            for choice in self._choices.passed(texts.values(), env):
+                for tested in self._choices.tested(choice):
+                    self.blocked(Value(tested, choice.module, env), blockers)
+                blockers.append(choice)
         return None
 
     def _text(self, value: Value, blockers: list[Blocker] | None) -> str | None:
@@ -228,6 +232,8 @@ class Values:
 
     def _step(self, value: Value, step: str | int) -> list[Value]:
         match value.expr:
+            case Record() if step == REST:
+                return [value]
             case Record() if isinstance(step, str):
                 found = self._fields.record_field(value, value.expr, step)
                 known = bool(found) or self._fields.closed(value, value.expr, step)

@@ -24,6 +24,8 @@ from realtime_hub.scan.syntax import (
     Opaque,
     Parameter,
     Record,
+    Spread,
+    Test,
     Use,
 )
 
@@ -91,6 +93,8 @@ class DartValues(Reader):
                 operand, text = self._inner(node, name), node.text()
                 changes = text.startswith(("++", "--")) or text.endswith(("++", "--"))
                 return self._changed(operand, node) if changes else operand
+            case "equality_expression":
+                return self._equality(node)
             case "additive_expression" | "conditional_expression" | "if_null_expression":
                 return self._operation(node, kind)
             case "assignment_expression":
@@ -275,6 +279,8 @@ class DartValues(Reader):
                 self._statement(each, each.kind())
             elif each.kind() == "cascade_section" and items:
                 self._section(each, items[-1])
+            elif each.kind() == "spread_element" and each.named_children():
+                items.append(Spread(*span(each), self._expression(each.named_children()[-1])))
             else:
                 items.append(self._expression(each))
         return Array(*span(node), tuple(items))
@@ -289,6 +295,11 @@ class DartValues(Reader):
         if kind == "if_null_expression":
             return Choice(start, end, line, values, fallback=True)
         return joined(start, end, line, values)
+
+    def _equality(self, node: SgNode) -> Expr:
+        parts = [each for each in node.named_children() if each.kind() != "equality_operator"]
+        values = tuple(self._expression(each) for each in parts)
+        return Test(*span(node), "!=" if "!=" in node.text() else "==", values)
 
     def _assignment(self, node: SgNode) -> Expr:
         parts = [each for each in node.named_children() if each.kind() != "comment"]

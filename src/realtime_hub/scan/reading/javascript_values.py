@@ -24,6 +24,8 @@ from realtime_hub.scan.syntax import (
     Opaque,
     Parameter,
     Record,
+    Spread,
+    Test,
     Use,
 )
 
@@ -41,6 +43,7 @@ _TRANSPARENT: Final = frozenset(
     }
 )
 _FALLBACKS: Final = frozenset({"??=", "||=", "&&="})
+_JOINING: Final = {"&&": "and", "||": "or", "!": "not"}
 _CONSTANTS: Final = {"true": True, "false": False, "null": None, "undefined": None}
 _FIELD_WORDS: Final = frozenset({"accessibility_modifier", "readonly", "override_modifier"})
 _TYPE_FIELDS: Final = frozenset({"property_signature", "method_signature"})
@@ -162,11 +165,11 @@ class JavaScriptValues(Reader):
         return self._note_call(call)
 
     def _arguments(self, given: SgNode) -> list[Expr]:
-        found = []
+        found: list[Expr] = []
         for each in given.named_children():
-            if each.kind() == "comment":
-                pass
-            else:
+            if each.kind() == "spread_element":
+                found.append(Spread(*span(each), self._inner(each, "", -1)))
+            elif each.kind() != "comment":
                 found.append(self._expression(each))
         return found
 
@@ -251,7 +254,7 @@ class JavaScriptValues(Reader):
         start, end, line = span(node)
         if node.kind() == "ternary_expression":
             test = node.field("condition")
-            tested = None if test is None else self._expression(test)
+            tested = None if test is None else self._condition(test)
             arms = [node.field("consequence"), node.field("alternative")]
             parts = [part for part in arms if part is not None]
             self._fork(zip((test, None), parts, strict=False), total=True)
@@ -274,7 +277,25 @@ class JavaScriptValues(Reader):
                 return joined(start, end, line, values)
             case "||" | "??":
                 return Choice(start, end, line, values, fallback=True)
+            case "===" | "==":
+                return Test(start, end, line, "==", values)
+            case "!==" | "!=":
+                return Test(start, end, line, "!=", values)
         return Opaque(start, end, line)
+
+    def _condition(self, node: SgNode) -> Expr:
+        """What decides a conditional expression."""
+        while node.kind() == "parenthesized_expression" and len(node.named_children()) == 1:
+            node = node.named_children()[0]
+        operator = node.field("operator")
+        word = _JOINING.get("" if operator is None else operator.text())
+        parts = [node.field(name) for name in ("left", "right", "argument")]
+        operands = [part for part in parts if part is not None]
+        if word is None or node.kind() not in {"binary_expression", "unary_expression"}:
+            return self._expression(node)
+        if word == "and":
+            self._fork([(operands[0], operands[1])], total=False)
+        return Test(*span(node), word, tuple(self._condition(each) for each in operands))
 
     def _assignment(self, node: SgNode) -> Expr:
         left, right = node.field("left"), node.field("right")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ast_grep_py import SgNode
 
-from realtime_hub.scan.syntax import Path
+from realtime_hub.scan.syntax import REST, Path
 
 Bound = tuple[str, Path, SgNode | None, SgNode]
 """Name, path, default, and where the name stands."""
@@ -34,7 +34,7 @@ def bound_names(pattern: SgNode, path: Path = ()) -> Iterator[Bound]:
                     yield name, inner, right, where
         case "rest_pattern":
             for each in pattern.named_children():
-                yield from bound_names(each, (*path, "..."))
+                yield from bound_names(each, (*path, REST))
 
 
 def _of_object(each: SgNode, path: Path) -> Iterator[Bound]:
@@ -51,4 +51,4 @@ def _of_object(each: SgNode, path: Path) -> Iterator[Bound]:
                 yield left.text(), (*path, left.text()), right, left
         case "rest_pattern":
             for inner in each.named_children():
-                yield from bound_names(inner, (*path, "..."))
+                yield from bound_names(inner, (*path, REST))

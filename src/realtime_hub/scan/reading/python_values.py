@@ -23,6 +23,8 @@ from realtime_hub.scan.syntax import (
     Opaque,
     Parameter,
     Record,
+    Spread,
+    Test,
 )
 
 _CONSTANTS: Final = {"true": True, "false": False, "none": None}
@@ -63,12 +65,18 @@ class PythonValues(Reader):
                 return self._await(node, value)
             case "binary_operator" | "boolean_operator" | "conditional_expression":
                 return self._operation(node)
+            case "comparison_operator":
+                return self._comparison(node)
             case "lambda":
                 return self._function_value(node, name)
             case "named_expression":
                 return self._walrus(node)
             case "integer" | "float":
                 return Literal(start, end, line, node.text())
+            case "list_splat":
+                inner = node.named_children()
+                value = self._expression(inner[0]) if inner else Opaque(start, end, line)
+                return Spread(start, end, line, value)
             case "comment":
                 return Opaque(start, end, line)
         if kind in _CONSTANTS:
@@ -192,6 +200,12 @@ class PythonValues(Reader):
                 self._fork([(parts[0], parts[-1])], total=False)
                 return values[-1]
         return Opaque(start, end, line)
+
+    def _comparison(self, node: SgNode) -> Expr:
+        operators = [each.kind() for each in node.children() if not each.is_named()]
+        values = tuple(self._expression(each) for each in node.named_children())
+        known = len(operators) == 1 and operators[0] in {"==", "!="}
+        return Test(*span(node), operators[0], values) if known else Opaque(*span(node))
 
     def _walrus(self, node: SgNode) -> Expr:
         name, value = node.field("name"), node.field("value")
