@@ -128,6 +128,23 @@ ELSEWHERE = {
         "function attach() { const sub = () => MADE; sub() }\nattach()",
         Cleanup.NONE,
     ),
+    "by who was given an entry of a registry": (
+        "x.ts",
+        "const registry = new Map()\n"
+        "function make(id) { const c = MADE; return c }\n"
+        "export function listen(id) { let entry = registry.get(id)\n"
+        "  if (!entry) { entry = { c: make(id), count: 0 }; registry.set(id, entry) }\n"
+        "  return () => { const current = registry.get(id); if (!current) return\n"
+        "    if (current.count <= 0) { supabase.removeChannel(current.c) } } }",
+        Cleanup.RETURNED,
+    ),
+    "as one of a copied list": (
+        "x.ts",
+        "export class Live { start() { this.all.push(MADE) }\n"
+        "  stop() { const all = Array.from(this.all)\n"
+        "    for (const c of all) supabase.removeChannel(c) } }",
+        Cleanup.MANUAL,
+    ),
     "by callers who let it go": (
         "x.ts",
         "const listen = () => { const c = MADE; return () => supabase.removeChannel(c) }\n"

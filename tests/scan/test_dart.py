@@ -175,3 +175,23 @@ def test_a_first_versions_topic_may_be_joined_from_constants(tmp_path: Path) -> 
         "UPDATE",
         "`id=eq.$_id`",
     )
+
+
+def test_a_named_argument_decides_whether_there_is_a_filter(tmp_path: Path) -> None:
+    text = """
+    class Sync {
+      void start() { _open(table: 'a'); _open(table: 'b', filtered: false); }
+      void _open({required String table, bool filtered = true}) {
+        client.channel(table).onPostgresChanges(
+          event: PostgresChangeEvent.all, table: table, callback: f,
+          filter: filtered ? PostgresChangeFilter(
+            type: PostgresChangeFilterType.eq, column: 'shop', value: '7') : null,
+        ).subscribe();
+      }
+    }
+    """
+    found = scanned(tmp_path, {"lib/sync.dart": text})
+    assert [(each.table, each.filter.text) for each in found.subscriptions] == [
+        ("a", "shop=eq.7"),
+        ("b", None),
+    ]

@@ -330,11 +330,12 @@ class Listenings:
         """Text, a `PostgresChangeFilter(type, column, value)`, or a `ChannelFilter`'s text."""
         if value is None:
             return Term()
-        for each in self._values.reduce(value):
+        found = self._values.reduce(value)
+        for each in found:
             call = each.expr
             if isinstance(call, Call) and call.method == "PostgresChangeFilter":
                 return self._change_filter(each, call, blockers)
-        return self.term(value, blockers)
+        return self.term(value, blockers) if found else Term()
 
     def _change_filter(self, made: Value, call: Call, blockers: list[Blocker]) -> Term:
         parts = [call.argument(-1, name) for name in ("column", "type", "value")]

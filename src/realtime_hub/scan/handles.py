@@ -41,10 +41,11 @@ _BOXES: Final = frozenset(
     {"useRef", "ref", "shallowRef", "useState", "useMemo", "signal", "writable", "Map", "Set"}
 )
 _STORING: Final = frozenset({"push", "add", "set", "append", "unshift", "addAll", "insert", "put"})
+_COPYING: Final = frozenset({"from", "of", "list", "tuple", "toList", "slice", "concat"})
 _TAKING: Final = frozenset({"get", "pop", "remove", "at", "shift", "find", "values"})
 _STATES: Final = frozenset({"set", "setState", "patchState", "$patch", "assign"})
 _COMMON: Final = frozenset({"current", "value", THIS, "[]"})
-_ROUNDS: Final = 4
+_ROUNDS: Final = 10
 
 Place = tuple[object, ...]
 Near = Callable[[Node | Assignment], bool]
@@ -261,6 +262,8 @@ class Holding:
         chained = call.method in CHAINED or self._draft.style is Style.STREAM
         if call.receiver is not None and (chained or call.method in _TAKING):
             found.append(call.receiver)
+        if call.method in _COPYING:
+            found += call.arguments if call.receiver is None else (call.receiver, *call.arguments)
         if call.method in EACH | {"all", "allSettled", "gather"} or call.method in _BOXES:
             for each in call.arguments:
                 inner = [each]
