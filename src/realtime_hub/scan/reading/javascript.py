@@ -37,7 +37,7 @@ _MODULE: Final = re.compile(r"['\"]")
 
 
 class JavaScriptReader(JavaScriptValues):
-    """Statements; values are read by the class above."""
+    """Statements; values are read by the class that it is made from."""
 
     def _statement(self, node: SgNode, kind: str) -> None:
         match kind:
