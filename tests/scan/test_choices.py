@@ -274,3 +274,42 @@ def test_a_callers_argument_decides_a_choice(tmp_path: Path) -> None:
     text = f"const go = (old) => {{ {LISTEN} }}\ngo(true)\n"
     scan = found(tmp_path, "a.ts", text, "old ? 'a' : 'b'")
     assert [each.table for each in scan.subscriptions] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "for (const { table, key, value } of all) { LISTEN }",
+        "all.forEach(({ table, key, value }) => { LISTEN })",
+    ],
+)
+def test_a_field_that_an_item_lacks_decides_a_choice(tmp_path: Path, loop: str) -> None:
+    listen = """
+      supabase.channel(table).on('postgres_changes', {
+        event: '*', schema: 'public', table,
+        ...(key && value ? { filter: `${key}=eq.${value}` } : {}),
+      }, f).subscribe()
+    """
+    text = "const all = [{ table: 'a', key: 'id', value: user }, { table: 'b' }]\n"
+    scan = scanned(tmp_path, {"a.ts": text + loop.replace("LISTEN", listen)})
+    assert {each.table: each.filter.text is None for each in scan.subscriptions} == {
+        "a": False,
+        "b": True,
+    }
+
+
+def test_a_filter_that_a_caller_chooses_is_shown_as_it_is(tmp_path: Path) -> None:
+    text = """
+    const useRows = ({ table, filter }: { table: string; filter?: string }) => {
+      useEffect(() => {
+        const name = `rows-${table}${filter ? `-${filter}` : ''}`
+        const options = { event: '*', schema: 'public', table: table, filter: filter }
+        const made = supabase.channel(name).on('postgres_changes', options, f).subscribe()
+        return () => supabase.removeChannel(made)
+      }, [table, filter])
+    }
+    export const useTasks = (group) =>
+      useRows({ table: 'tasks', filter: group ? `g=eq.${group}` : undefined })
+    """
+    (task,) = scanned(tmp_path, {"a.ts": text}).subscriptions
+    assert (task.table, task.filter.text) == ("tasks", "`g=eq.${group}`")

@@ -18,6 +18,7 @@ from realtime_hub.scan.syntax import (
     Literal,
     Member,
     Module,
+    Name,
     Node,
     Record,
     Template,
@@ -313,8 +314,10 @@ class Listenings:
                 continue
             values = self._values.reduce(each.of(found))
             template = len(values) == 1 and isinstance(values[0].expr, Template)
-            chosen = values and any(key[2] == CHOSEN for key in values[0].env)
-            if not template or chosen or values[0].expr is found:
+            if not template or values[0].expr is found:
+                return each.of(found).code
+            chosen = any(key[2] == CHOSEN for key in values[0].env)
+            if chosen and not isinstance(found, Name | Member):
                 return each.of(found).code
         return None
 

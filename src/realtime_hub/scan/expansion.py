@@ -3,7 +3,7 @@ which of several options is taken."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -19,6 +19,7 @@ from realtime_hub.scan.syntax import (
     Lambda,
     Literal,
     Module,
+    Path,
     Record,
     Spread,
 )
@@ -107,14 +108,29 @@ class Expansion:
         items = self.keys(iterable) if loop.keys else self.items(iterable)
         if items is None:
             return self._through(iterable, way)
+        targets = [
+            (Blocker(blocker.module, Looped(loop, name, path)).key, path)
+            for name, path in loop.targets
+        ]
+        return self._each(items, targets, blocker, way)
+
+    def _each(
+        self,
+        items: Iterable[Value],
+        targets: Iterable[tuple[Key, Path]],
+        blocker: Blocker,
+        way: Expanded,
+    ) -> list[Expanded]:
+        """One way for each item; what an item lacks of other variables is known to be absent."""
         found = []
         for item in items:
             env = dict(way.env)
-            for name, path in loop.targets:
-                key = Blocker(blocker.module, Looped(loop, name, path)).key
+            for key, path in targets:
                 taken = self._values.taken(item, path)
                 if taken is not None:
                     env[key] = taken
+                elif key != blocker.key:
+                    env[key] = _absent(item)
             found.append(Expanded(env, way.sites))
         return found if all(blocker.key in each.env for each in found) else []
 
@@ -230,17 +246,12 @@ class Expansion:
         items = self.items(receiver)
         if items is None:
             return self._through(receiver, way)
-        found = []
-        for item in items:
-            env = dict(way.env)
-            for parameter in blocker.module.functions[meaning.function].parameters:
-                if parameter.position == place:
-                    key = Blocker(blocker.module, Given(meaning.function, parameter)).key
-                    taken = self._values.taken(item, parameter.path)
-                    if taken is not None:
-                        env[key] = taken
-            found.append(Expanded(env, way.sites))
-        return found if all(blocker.key in each.env for each in found) else []
+        targets = [
+            (Blocker(blocker.module, Given(meaning.function, each)).key, each.path)
+            for each in blocker.module.functions[meaning.function].parameters
+            if each.position == place
+        ]
+        return self._each(items, targets, blocker, way)
 
     def _through(self, iterable: Value, way: Expanded) -> list[Expanded]:
         """The list itself hangs on a parameter: bind that first."""
@@ -284,6 +295,12 @@ class Expansion:
                 env = {**way.env, **bound}
                 found.append(Expanded(env, (*way.sites, (caller, site))))
         return found
+
+
+def _absent(item: Value) -> Value:
+    """Of a field that an item of a loop does not have."""
+    expr = item.expr
+    return item.of(Literal(expr.start, expr.end, expr.line, None))
 
 
 def _is_around(key: Key, inner: Blocker) -> bool:
