@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,30 +32,31 @@ def synchronous(ledger: Ledger) -> Iterator[None]:
     )
     ledger.server.configure(synchronous_standby_names="absent")
     try:
+        _wait_until_commits_wait(ledger)
         yield
     finally:
         ledger.server.configure(synchronous_standby_names="")
 
 
 class HeldCommit:
-    """An INSERT whose commit is in the WAL and waits; `release` lets it become visible."""
+    """A statement whose commit is in the WAL and waits; `release` lets it become visible."""
 
-    def __init__(self, ledger: Ledger, number: int = HELD) -> None:
+    def __init__(self, ledger: Ledger, statement: str) -> None:
         self._dsn = ledger.dsn
         self._conn = psycopg.connect(ledger.dsn, autocommit=True)
         self._conn.execute("set synchronous_commit = on")
-        statement = f"insert into {TABLE} values ({number}, 'held')"
         self._waiting = threading.Thread(target=self._conn.execute, args=(statement,))
         self._waiting.start()
 
-    async def held(self) -> None:
-        """Wait until it waits."""
+    def waits(self) -> bool:
+        """Block until it waits, or has ended without."""
         query = "select from pg_stat_activity where pid = %s and wait_event = 'SyncRep'"
-        async with asyncio.timeout(30):
-            with psycopg.connect(self._dsn, autocommit=True) as conn:
-                pid = (self._conn.info.backend_pid,)
-                while conn.execute(query, pid).fetchone() is None:  # noqa: ASYNC110
-                    await asyncio.sleep(0.02)
+        with psycopg.connect(self._dsn, autocommit=True) as conn:
+            while self._waiting.is_alive():
+                if conn.execute(query, (self._conn.info.backend_pid,)).fetchone() is not None:
+                    return True
+                self._waiting.join(0.02)
+        return False
 
     def release(self) -> None:
         if self._conn.closed:
@@ -65,11 +67,23 @@ class HeldCommit:
         self._conn.close()
 
 
+def _wait_until_commits_wait(ledger: Ledger) -> None:
+    """A reload returns before the checkpointer has told the others of the standby."""
+    deadline = time.monotonic() + 30
+    waits = False
+    while not waits:
+        assert time.monotonic() < deadline, "commits do not wait"
+        probe = HeldCommit(ledger, "select pg_logical_emit_message(true, 'probe', '')")
+        waits = probe.waits()
+        probe.release()
+
+
 @contextmanager
 def holding(ledger: Ledger) -> Iterator[HeldCommit]:
     with synchronous(ledger):
-        commit = HeldCommit(ledger)
+        commit = HeldCommit(ledger, f"insert into {TABLE} values ({HELD}, 'held')")
         try:
+            assert commit.waits()
             yield commit
         finally:
             commit.release()
@@ -94,7 +108,6 @@ async def test_a_snapshot_that_does_not_see_a_commit_of_the_stream_yet_misses_no
         async with await come(gateway) as witness:
             seen = await witness.join("witness", [watch()])
             with holding(ledger) as commit:
-                await commit.held()
                 await seen.wait_changes(1)
                 ledger.write(1)
                 await seen.wait_changes(2)
@@ -124,7 +137,6 @@ async def test_a_held_commit_comes_once_where_a_policy_is_asked(ledger: Ledger) 
         async with await come(gateway) as client:
             channel = await client.join("room", [watch()])
             with holding(ledger) as commit:
-                await commit.held()
                 ledger.write(4)
                 commit.release()
                 await channel.wait_changes(3)

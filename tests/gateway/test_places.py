@@ -60,6 +60,31 @@ def test_a_gap_is_told_again_until_a_pong_acknowledges_it(book: ResumeBook) -> N
     assert told(connected(book, "9")) == LATER
 
 
+def test_who_was_told_of_a_gap_goes_on_from_there_and_is_told_again(book: ResumeBook) -> None:
+    lost = connected(book, "4")
+    assert told(lost) == GAP_RESUME
+    lost.begin("a", HERE, gap=True)
+    lost.release()
+    again = connected(book, "7")
+    place, gap = again.claim("a", ANON)
+    assert (place, gap and gap.reason) == (HERE, GAP_RESUME)
+    again.begin("a", HERE, gap=True)
+    answer(again, HERE)  # nothing has come since, and it has read the gap
+    again.release()
+    assert told(connected(book, "9")) == HERE
+
+
+def test_a_ping_of_before_does_not_ask_for_the_gap(book: ResumeBook) -> None:
+    lost = connected(book, "4")
+    assert told(lost) == GAP_RESUME
+    frame = lost.ping({"a": HERE}, {"a": HERE}, time.monotonic() + 3600)
+    assert frame is not None
+    lost.begin("a", HERE, gap=True)
+    lost.pong(frame[2:])
+    lost.release()
+    assert told(connected(book, "7")) == GAP_RESUME
+
+
 def test_topics_are_lost_and_found_each_for_itself(book: ResumeBook) -> None:
     lost = connected(book, "4")
     assert told(lost, "a") == told(lost, "b") == GAP_RESUME

@@ -6,11 +6,13 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import pytest
 
 from realtime_hub.gateway import resume
 from realtime_hub.gateway.resume import ResumeBook, ResumeKey, ResumeRecord
+from realtime_hub.gateway.resumefile import SqliteResumeStore
 from realtime_hub.lsn import Position
 from tests.support.reading import until
 
@@ -127,6 +129,27 @@ async def test_a_record_is_taken_over_unless_it_is_too_old(
     assert book.claim(HERE, lambda: None).known is known
     await book.save()
     assert (shelf.records[HERE].places == {"a": PLACE}) is known
+
+
+async def test_a_gap_that_is_untold_outlives_the_process(clock: Clock, tmp_path: Path) -> None:
+    def opened() -> ResumeBook:
+        return ResumeBook(SqliteResumeStore(tmp_path / "places"), max_age=MAX_AGE, clock=clock)
+
+    book = opened()
+    book.claim(HERE, lambda: None).begin("a", PLACE, gap=True)
+    await book.aclose()
+    book = opened()
+    await book.load()
+    entry = book.claim(HERE, lambda: None)
+    assert (entry.places, entry.untold, entry.known) == ({"a": PLACE}, {"a"}, False)
+    entry.acknowledge("a", PLACE)
+    await book.aclose()
+    book = opened()
+    await book.load()
+    entry = book.claim(HERE, lambda: None)
+    assert (entry.places, entry.untold, entry.known) == ({"a": PLACE}, set(), True)
+    await book.aclose()
+    await book.aclose()  # as a service does that is stopped twice
 
 
 async def test_a_save_that_was_begun_ends_before_the_store_is_used_again(clock: Clock) -> None:

@@ -51,10 +51,11 @@ class Entry:
         outcomes = await membership.join(channel, bindings, starts, snapshots)
         if gap is not None and not snapshots:
             channel.announce(gap)
-        if self._places is not None and gap is None:
+        if self._places is not None:
             begun = min((start for start in starts if start is not None), default=None)
             if begun is not None or not snapshots:
-                self._places.begin(channel.topic, begun or membership.here)
+                here = begun or membership.here
+                self._places.begin(channel.topic, here, gap=gap is not None)
         return all_refusals(request, outcomes)
 
     def given(self, channels: Mapping[str, RemoteChannel]) -> dict[str, Position]:

@@ -45,9 +45,10 @@ class Places:
             self._first_ref = ref
 
     def claim(self, topic: str, identity: Identity) -> tuple[Position | None, Gap | None]:
-        """Where the topic goes on; a gap if the client was here before and nobody knows where.
+        """Where the topic goes on, and a gap if the client lacks what came before.
 
-        None and no gap: the topic is new to this client.
+        It may have been here before, and nobody knows where it was; or it was told so, and has
+        not answered since. None and no gap: the topic is new to this client.
         """
         key = ResumeKey.of(self._name, identity)
         entry = self._entries.get(key)
@@ -57,20 +58,24 @@ class Places:
                 self._strangers.add(key)
         self._by_topic[topic] = entry
         place = entry.places.get(topic, ORIGIN)
-        if place != ORIGIN:
-            return place, None
+        lost = place == ORIGIN and key in self._strangers
         entry.begin(topic, ORIGIN)
-        if key in self._strangers:
-            return None, Gap(GAP_RESUME, "it is not known where this client was")
-        return None, None
+        gap = Gap(GAP_RESUME, "it is not known where this client was")
+        return (
+            None if place == ORIGIN else place,
+            gap if lost or topic in entry.untold else None,
+        )
 
-    def begin(self, topic: str, place: Position) -> None:
-        """The topic is joined, and goes on from here.
+    def begin(self, topic: str, place: Position, *, gap: bool = False) -> None:
+        """The topic is joined, and goes on from here; gap: its client is told of one first.
 
-        One that is told first of a gap, or of the rows that are there, begins with the pong
-        that acknowledges it: until then, nobody knows where it is.
+        A topic whose client is given the rows that are there begins with the pong that
+        acknowledges them: until then, nobody knows where it is.
         """
-        self._by_topic[topic].begin(topic, place)
+        self._by_topic[topic].begin(topic, place, gap=gap)
+        if gap:  # which no ping that is out asks for
+            for content, given in self._pings.items():
+                self._pings[content] = {t: given[t] for t in given if t != topic}
 
     def forget(self, topic: str) -> None:
         """The client has left the topic."""

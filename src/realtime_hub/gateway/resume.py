@@ -46,11 +46,16 @@ class ResumeKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ResumeRecord:
-    """What is kept of one key. seen: when it was last in use, seconds since the Unix epoch."""
+    """What is kept of one key.
+
+    seen: when it was last in use, seconds since the Unix epoch. untold: topics that lack changes
+    before their place, which their client is not known to have been told.
+    """
 
     key: ResumeKey
     places: Mapping[str, Position]
     seen: float
+    untold: frozenset[str] = frozenset()
 
 
 class ResumeStore(Protocol):
@@ -72,35 +77,43 @@ class ResumeStore(Protocol):
 class Resumable:
     """The places of one key, in the hands of one connection.
 
-    places: ORIGIN for a topic that was joined, and nobody knows from where on. known: it was
-    there before that connection came, with places for all of its topics. replaced: called when
-    another takes it.
+    places: ORIGIN for a topic that was joined, and nobody knows from where on. untold: as in
+    the record. known: it was there before that connection came, with nothing missing in any of
+    its topics. replaced: called when another takes it.
     """
 
     key: ResumeKey
     places: dict[str, Position]
+    untold: set[str]
     seen: float
     known: bool
     replaced: Callable[[], None]
     changed: Callable[[Resumable], None] = field(repr=False)
 
-    def begin(self, topic: str, place: Position) -> None:
-        """The topic is joined and goes on from here, unless more is acknowledged already."""
+    def begin(self, topic: str, place: Position, *, gap: bool = False) -> None:
+        """The topic is joined and goes on from here, unless more is acknowledged already.
+
+        gap: changes before this place are missing, and the client has yet to hear of it.
+        """
+        if gap:
+            self.untold.add(topic)
         if self.places.get(topic, ORIGIN) == ORIGIN:
             self.places[topic] = place
             while len(self.places) > _MAX_TOPICS:
-                del self.places[next(iter(self.places))]
-            self.changed(self)
+                self.forget(next(iter(self.places)))
+        self.changed(self)
 
     def acknowledge(self, topic: str, place: Position) -> None:
         """The client has everything of the topic up to here; ignored for topics that it left."""
         known = self.places.get(topic)
-        if known is not None and place > known:
-            self.places[topic] = place
+        if known is not None and (place > known or topic in self.untold):
+            self.places[topic] = max(place, known)
+            self.untold.discard(topic)
             self.changed(self)
 
     def forget(self, topic: str) -> None:
         """The client has left: should it come back, it begins anew."""
+        self.untold.discard(topic)
         if self.places.pop(topic, None) is not None:
             self.changed(self)
 
@@ -129,6 +142,7 @@ class ResumeBook:
         self._unsaved: dict[ResumeKey, Resumable] = {}
         self._forgotten: list[ResumeKey] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="resume-places")
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -148,7 +162,7 @@ class ResumeBook:
         if entry is None:
             entry = self._made(ResumeRecord(key, {}, self._clock()))
         else:
-            entry.known = ORIGIN not in entry.places.values()
+            entry.known = not entry.untold and ORIGIN not in entry.places.values()
             holder, entry.replaced = entry.replaced, _nobody
             if holder != replaced:
                 holder()
@@ -181,7 +195,7 @@ class ResumeBook:
         self._forgotten = []
         if not changed and not forgotten:
             return
-        records = [ResumeRecord(e.key, dict(e.places), e.seen) for e in changed.values()]
+        records = [_record(entry) for entry in changed.values()]
         try:
             await self._in_thread(self._store.save, records, forgotten)
         except (OSError, asyncio.CancelledError) as error:
@@ -192,18 +206,27 @@ class ResumeBook:
             log.warning("resume_places_not_saved", error=str(error), clients=len(records))
 
     async def aclose(self) -> None:
-        """Save once more."""
-        await self.save()
-        await self._in_thread(self._store.close)
-        self._thread.shutdown()
+        """Save once more; closing what is closed does nothing."""
+        if not self._closed:
+            await self.save()
+            await self._in_thread(self._store.close)
+            self._thread.shutdown()
+            self._closed = True
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         """Work that was begun goes on though the caller is cancelled; what comes then waits."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _made(self, record: ResumeRecord) -> Resumable:
-        places = dict(record.places)
-        return Resumable(record.key, places, record.seen, False, _nobody, self._changed)
+        return Resumable(
+            record.key,
+            dict(record.places),
+            set(record.untold),
+            seen=record.seen,
+            known=False,
+            replaced=_nobody,
+            changed=self._changed,
+        )
 
     def _changed(self, entry: Resumable) -> None:
         entry.seen = self._clock()
@@ -238,6 +261,10 @@ class ForgetfulStore:
 
     def close(self) -> None:
         pass
+
+
+def _record(entry: Resumable) -> ResumeRecord:
+    return ResumeRecord(entry.key, dict(entry.places), entry.seen, frozenset(entry.untold))
 
 
 def _nobody() -> None:

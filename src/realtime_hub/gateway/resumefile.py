@@ -2,7 +2,8 @@
 
     clients(key BLOB PRIMARY KEY, body BLOB)
     key  = blake2b-128 of the JSON array [name, role, subject]
-    body = JSON {"key": [..], "seen": s, "places": {topic: [epoch, lsn, ordinal]}} | blake2b-128
+    body = JSON {"key": [..], "seen": s, "places": {topic: [epoch, lsn, ordinal]},
+                 "untold": [topic]} | blake2b-128
 
 A row whose digest does not fit is dropped: its client is told of a gap when it comes back,
 as one is whose places are not known.
@@ -114,7 +115,8 @@ def _id(key: ResumeKey) -> bytes:
 
 def _written(record: ResumeRecord) -> tuple[bytes, bytes]:
     places = {topic: list(place) for topic, place in record.places.items()}
-    body = orjson.dumps({"key": list(record.key), "seen": record.seen, "places": places})
+    content = {"key": list(record.key), "seen": record.seen, "places": places}
+    body = orjson.dumps(content | {"untold": sorted(record.untold)})
     return _id(record.key), body + blake2b(body, digest_size=_DIGEST).digest()
 
 
@@ -126,5 +128,6 @@ def _read(key: object, sealed: object) -> ResumeRecord | None:
         return None
     content = orjson.loads(body)
     places = {topic: Position(*place) for topic, place in content["places"].items()}
-    record = ResumeRecord(ResumeKey(*content["key"]), places, content["seen"])
+    untold = frozenset(content.get("untold", ()))
+    record = ResumeRecord(ResumeKey(*content["key"]), places, content["seen"], untold)
     return record if key == _id(record.key) else None
