@@ -39,6 +39,18 @@ def test_a_scan_names_tables_and_components_and_fails_on_errors(project: Path) -
     assert "1 files, 1 channels, 1 subscriptions" in done.stderr
 
 
+def test_a_component_that_listens_in_a_loop_is_a_row_with_each_table(tmp_path: Path) -> None:
+    (tmp_path / "board.ts").write_text(
+        "for (const table of ['tickets', 'shelves'])\n"
+        "  supabase.channel(table)\n"
+        "    .on('postgres_changes', { event: 'UPDATE', schema: 'public', table }, show)\n"
+        "    .subscribe()\n"
+    )
+    done = realtime_hub("scan", "--format", "markdown", str(tmp_path))
+    rows = [line for line in done.stdout.splitlines() if "(board.ts:2)" in line]
+    assert rows == ["| board (board.ts:2) | shelves; tickets | UPDATE; UPDATE |  | none |  |"]
+
+
 def test_json_stands_alone_on_stdout(project: Path) -> None:
     done = realtime_hub("scan", str(project), "--format", "json", "--fail-on", "never", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")

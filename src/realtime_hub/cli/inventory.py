@@ -5,16 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from realtime_hub.ops.audit.formats import cell, plain, shown
 from realtime_hub.scan import Channel, Scan, Subscription
-from realtime_hub.scan.model import CHANGES
+from realtime_hub.scan.model import CHANGES, Binding, Place
 
 TABLES: Final = ("table", "events", "components", "where")
 COMPONENTS: Final = ("component", "listens to", "events", "filter", "clean-up", "notes")
@@ -82,11 +82,14 @@ def _by_table(subscriptions: Iterable[Subscription]) -> list[list[str]]:
 
 def _by_component(found: Scan) -> list[list[str]]:
     """Channels, and what components listen to through a hook, a hub or another function."""
-    rows = [((each.file, each.line), _component(each)) for each in found.channels]
+    own: dict[Place, list[Subscription]] = defaultdict(list)
     users: dict[tuple[str, int, str], list[Subscription]] = defaultdict(list)
     for each in (*found.subscriptions, *found.unresolved):
         if each.via is not None:
             users[each.place.file, each.place.line, each.owner].append(each)
+        elif each.proven:
+            own[each.place].append(each)
+    rows = [((each.file, each.line), _component(each, own)) for each in found.channels]
     rows += [((file, line), _user(group)) for (file, line, _), group in users.items()]
     return [row for _, row in sorted(rows, key=lambda each: each[0])]
 
@@ -116,8 +119,8 @@ def _cleanup(channel: Channel) -> str:
     return channel.cleanup.value + (f" ({'; '.join(calls)})" if calls else "")
 
 
-def _component(channel: Channel) -> list[str]:
-    bindings = channel.bindings
+def _component(channel: Channel, own: Mapping[Place, Sequence[Subscription]]) -> list[str]:
+    heard = [each for binding in channel.bindings for each in _heard(binding, own)]
     notes = [
         note
         for holds, note in (
@@ -125,20 +128,36 @@ def _component(channel: Channel) -> list[str]:
             (not channel.reachable and not channel.commented, "never called"),
             (channel.unique_per_mount, "name made anew"),
             (channel.in_render, "in render"),
-            (any(not each.proven for each in bindings), "dynamic"),
+            (not all(each.known for each in heard), "dynamic"),
         )
         if holds
     ]
     return [
         f"{_named(channel.owner, channel.file)} ({channel.file}:{channel.line})",
-        "; ".join(
-            each.table.text or "*" if each.kind == CHANGES else each.kind for each in bindings
-        ),
-        "; ".join(each.event.text or "*" for each in bindings),
-        "; ".join(each.filter.text for each in bindings if each.filter.text),
+        "; ".join(each.what for each in heard),
+        "; ".join(each.event for each in heard),
+        "; ".join(each.filter for each in heard if each.filter),
         _cleanup(channel),
         ", ".join(notes),
     ]
+
+
+class _Heard(NamedTuple):
+    """What a channel listens to. known: it does not take the running code to tell."""
+
+    what: str
+    event: str
+    filter: str
+    known: bool
+
+
+def _heard(binding: Binding, own: Mapping[Place, Sequence[Subscription]]) -> list[_Heard]:
+    """A binding, or each of those that a loop over known values makes of it."""
+    known = () if binding.proven else own.get(Place(binding.file, binding.line), ())
+    if known:
+        return [_Heard(each.table, each.event, each.filter.text or "", True) for each in known]
+    what = (binding.table.text or "*") if binding.kind == CHANGES else binding.kind
+    return [_Heard(what, binding.event.text or "*", binding.filter.text or "", binding.proven)]
 
 
 def _named(owner: str, file: str) -> str:

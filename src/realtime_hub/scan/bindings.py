@@ -11,6 +11,7 @@ from realtime_hub.scan.expansion import Expanded, Expansion
 from realtime_hub.scan.frames import Frame, bindings_of
 from realtime_hub.scan.model import ANY, CHANGES, Binding, Span, Term
 from realtime_hub.scan.syntax import (
+    Array,
     Call,
     CallSite,
     Expr,
@@ -21,6 +22,7 @@ from realtime_hub.scan.syntax import (
     Name,
     Node,
     Record,
+    Spread,
     Template,
 )
 from realtime_hub.scan.values import Values
@@ -80,6 +82,8 @@ class Listenings:
 
     def _on(self, module: Module, site: CallSite, call: Call) -> Listening | None:
         first = call.arguments[0]
+        if isinstance(first, Spread):
+            return self._spread(module, site, first)
         if isinstance(first, Literal) and first.value not in KINDS | EVENTS:
             return None
         kind = self._values.text(Value(first, module)) or self._unknown_kind(module, call)
@@ -96,6 +100,25 @@ class Listenings:
         if kind in EVENTS or (kind is None and self._is_first_version(module, call)):
             return self._first_version(module, site, call)
         return None
+
+    def _spread(self, module: Module, site: CallSite, spread: Spread) -> Listening | None:
+        """`on(...given)`, whose items are the arguments; open where they are not known."""
+        found = self._values.reduce(Value(spread.value, module))
+        items: list[Value] = []
+        if len(found) == 1 and isinstance(found[0].expr, Array):
+            items = [found[0].of(item) for item in found[0].expr.items]
+        kind = self._values.text(items[0]) if items else CHANGES
+        if kind not in KINDS or len(items) == 1:
+            return None
+
+        def fields(env: Env, blockers: list[Blocker]) -> tuple[Term, ...]:
+            if items:
+                options = Value(items[1].expr, items[1].module, {**items[1].env, **env})
+                return self._options(options, kind, blockers)
+            given = Term(module.code(spread), False)
+            return given, given, given, Term()
+
+        return _listening(module, site, kind, fields, None, None)
 
     def _is_first_version(self, module: Module, call: Call) -> bool:
         """`from(table).on(event, handler)`, whose event only running code knows."""

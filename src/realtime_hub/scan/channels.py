@@ -11,7 +11,7 @@ from realtime_hub.scan.bound import Blocker, Env, Value
 from realtime_hub.scan.expansion import Expanded, Expansion
 from realtime_hub.scan.frames import frames
 from realtime_hub.scan.model import CHANGES, Style
-from realtime_hub.scan.syntax import Call, CallSite, Expr, Module, Node
+from realtime_hub.scan.syntax import Call, CallSite, Expr, Module, Node, Spread
 from realtime_hub.scan.values import Values
 from realtime_hub.scan.vocabulary import CLOSING, METHODS, OPENING, SENDING
 
@@ -131,8 +131,11 @@ class Channels:
     @staticmethod
     def _certain(listening: Listening) -> bool:
         """Other emitters have `on('presence', ...)` too; nothing else listens to table changes."""
-        method = getattr(listening.node, "method", "")
-        return method in METHODS or listening.kind == CHANGES
+        call = listening.node
+        if not isinstance(call, Call):
+            return listening.kind == CHANGES
+        hidden = call.arguments and isinstance(call.arguments[0], Spread)
+        return call.method in METHODS or (listening.kind == CHANGES and not hidden)
 
     def _orphan(self, listening: Listening, receiver: Expr) -> None:
         """A binding whose channel can't be followed is still one."""
