@@ -400,7 +400,12 @@ async def _open_resumes(settings: Settings) -> ResumeBook:
         if path is None
         else SqliteResumeStore(path.with_name(path.name + ".clients"))
     )
-    book = ResumeBook(store, max_age=settings.log_max_age, clock=steady_clock())
+    book = ResumeBook(
+        store,
+        max_age=settings.log_max_age,
+        clock=steady_clock(),
+        max_topics=2 * settings.max_channels_per_connection,
+    )
     await book.load()
     return book
 

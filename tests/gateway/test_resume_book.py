@@ -119,6 +119,16 @@ async def test_the_longest_unseen_go_first_where_there_are_too_many(clock: Clock
         await until(lambda: list(shelf.records) == [HERE])
 
 
+async def test_the_topics_joined_longest_ago_go_first_where_there_are_too_many(
+    clock: Clock,
+) -> None:
+    book = ResumeBook(Shelf(), max_age=MAX_AGE, clock=clock, max_topics=2)
+    entry = book.claim(HERE, lambda: None)
+    for topic in ("in use", "left behind", "in use", "new"):
+        entry.begin(topic, PLACE)
+    assert set(entry.places) == {"in use", "new"}
+
+
 @pytest.mark.parametrize(("age", "known"), [(MAX_AGE, True), (MAX_AGE + 1, False)])
 async def test_a_record_is_taken_over_unless_it_is_too_old(
     clock: Clock, age: float, known: bool

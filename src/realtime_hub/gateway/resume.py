@@ -29,7 +29,6 @@ SAVE_SECONDS: Final = 0.5
 _SWEEP_SECONDS: Final = 60.0
 _SIGHTINGS: Final = 10
 """How often in `max_age` it is written down that somebody is still here."""
-_MAX_TOPICS: Final = 200
 
 
 class ResumeKey(NamedTuple):
@@ -79,7 +78,8 @@ class Resumable:
 
     places: ORIGIN for a topic that was joined, and nobody knows from where on. untold: as in
     the record. known: it was there before that connection came, with nothing missing in any of
-    its topics. replaced: called when another takes it.
+    its topics. replaced: called when another takes it. max_topics: how many are kept; those
+    joined longest ago go first.
     """
 
     key: ResumeKey
@@ -87,6 +87,7 @@ class Resumable:
     untold: set[str]
     seen: float
     known: bool
+    max_topics: int
     replaced: Callable[[], None]
     changed: Callable[[Resumable], None] = field(repr=False)
 
@@ -97,10 +98,10 @@ class Resumable:
         """
         if gap:
             self.untold.add(topic)
-        if self.places.get(topic, ORIGIN) == ORIGIN:
-            self.places[topic] = place
-            while len(self.places) > _MAX_TOPICS:
-                self.forget(next(iter(self.places)))
+        known = self.places.pop(topic, ORIGIN)
+        self.places[topic] = place if known == ORIGIN else known
+        while len(self.places) > self.max_topics:
+            self.forget(next(iter(self.places)))
         self.changed(self)
 
     def acknowledge(self, topic: str, place: Position) -> None:
@@ -122,8 +123,8 @@ class ResumeBook:
     """All resumable clients. `run` saves them every half second while it runs.
 
     max_age: seconds after which who did not come back is forgotten. max_entries: how many are
-    kept; the longest unseen go first. clock: seconds since the Unix epoch, not moved by steps of
-    the system's.
+    kept; the longest unseen go first. max_topics: of each, more than one connection may join.
+    clock: seconds since the Unix epoch, not moved by steps of the system's.
     """
 
     def __init__(
@@ -133,11 +134,13 @@ class ResumeBook:
         max_age: float,
         clock: Callable[[], float],
         max_entries: int = 100_000,
+        max_topics: int = 200,
     ) -> None:
         self._store = store
         self._clock = clock
         self._max_age = max_age
         self._max_entries = max_entries
+        self._max_topics = max_topics
         self._entries: dict[ResumeKey, Resumable] = {}
         self._unsaved: dict[ResumeKey, Resumable] = {}
         self._forgotten: list[ResumeKey] = []
@@ -224,6 +227,7 @@ class ResumeBook:
             set(record.untold),
             seen=record.seen,
             known=False,
+            max_topics=self._max_topics,
             replaced=_nobody,
             changed=self._changed,
         )
