@@ -165,6 +165,24 @@ class Follower:
             self.cursor = cursor or self.cursor
 
 
+def check(follower: Follower, there: list[int]) -> None:
+    """Every row of the table came in its place, or a gap did."""
+    who = follower.resume or "by cursor"
+    places = {number: place for place, number in enumerate(there)}
+    reached, gap = -1, False
+    for event in follower.events:
+        if not isinstance(event, int):
+            gap = True
+            continue
+        place = places[event]
+        if place <= reached:
+            assert follower.resume is not None, f"{who}: {event} came twice, or late"
+            continue
+        lost = there[reached + 1 : place]
+        assert gap or not lost, f"{who}: {lost} lost before {event}"
+        reached, gap = place, False
+
+
 @asynccontextmanager
 async def following(gateway: Gateway, token: str) -> AsyncIterator[Follower]:
     follower = Follower(gateway, token)

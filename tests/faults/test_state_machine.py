@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from tests.faults.ledger import Follower, Ledger
+from tests.faults.ledger import Follower, Ledger, check
 from tests.support.gateway import Gateway
 from tests.support.postgres import Server
 from tests.support.tokens import make_token
@@ -31,24 +31,6 @@ MANY = {"count": 30, "size": 100_000}
 
 followers = st.integers(0, 3)
 endings = st.sampled_from(["kill", "stop"])
-
-
-def check(follower: Follower, there: list[int]) -> None:
-    """Every row of the table came in its place, or a gap did."""
-    who = follower.resume or "by cursor"
-    places = {number: place for place, number in enumerate(there)}
-    reached, gap = -1, False
-    for event in follower.events:
-        if not isinstance(event, int):
-            gap = True
-            continue
-        place = places[event]
-        if place <= reached:
-            assert follower.resume is not None, f"{who}: {event} came twice, or late"
-            continue
-        lost = there[reached + 1 : place]
-        assert gap or not lost, f"{who}: {lost} lost before {event}"
-        reached, gap = place, False
 
 
 class Machine(RuleBasedStateMachine):
