@@ -16,6 +16,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 import psycopg
@@ -29,7 +30,7 @@ from tests.support.tokens import make_token
 TEAMS = 10
 MEASURED = 10
 BASELINE_CHANGES = 20
-HEARTBEAT = [None, "0", "phoenix", "heartbeat", {}]
+HEARTBEAT: list[object] = [None, "0", "phoenix", "heartbeat", {}]
 SCHEMA = """
 create table equipos(user_id uuid, coordinacion_id int, primary key(user_id, coordinacion_id));
 create table prospectos(id bigint primary key, coordinacion_id int);
@@ -197,8 +198,9 @@ async def run(server: Server, policy: str, users: int, options: argparse.Namespa
             for user in range(MEASURED, users):
                 path = f"/realtime/v1/websocket?vsn=2.0.0&apikey={token(conn, user)}"
                 greeting = support.websocket_greeting(path, *joins(user, options.channels))
-                mute = Mute(greeting)
-                await loop.create_connection(lambda m=mute: m, "127.0.0.1", gateway.port)
+                _, mute = await loop.create_connection(
+                    partial(Mute, greeting), "127.0.0.1", gateway.port
+                )
                 others.append(mute)
                 await asyncio.sleep(0.02)
             await joined(gateway, users * options.channels)

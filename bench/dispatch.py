@@ -126,7 +126,7 @@ async def churn() -> tuple[float, int]:
 
 def _receiver(hub: RealtimeHub) -> Any:
     """Where the upstream hands changes in: what stands before it is the upstream's cost."""
-    (channel,) = hub._channels.values()
+    (channel,) = hub._tables._channels.values()
     return channel._live
 
 

@@ -149,7 +149,7 @@ class Bench:
             seen += len(batch.changes)
             if seen >= self._changes:
                 break
-        await batches.aclose()  # type: ignore[attr-defined]
+        await batches.aclose()
         await source.aclose()
 
     def _fill(self) -> None:

@@ -20,7 +20,7 @@ from realtime_hub.log.sqlite import SqliteChangeLog
 from realtime_hub.lsn import Position
 from realtime_hub.wire.cursor import cursor_key, decode_cursor, encode_cursor
 
-VALUES: Row = (
+VALUES: tuple[bytes, ...] = (
     *(b"b7e1f0d2-6c1c-4d38-9a57-3f0f6f1f4a11", b"Reserva confirmada por telefono", b"Ana"),
     *(b"42", b"19.90", b"t", b"{a,b}", b'{"origen": "web", "lineas": [1, 2, 3]}', b"x" * 40),
     *(b"2026-01-31 10:20:30.123456+00", b"2026-01-31 10:20:30.123456+00"),
@@ -38,7 +38,7 @@ def make_changes(count: int, epoch: int, kind: Kind) -> list[Change]:
     changes = []
     for lsn in range(1, count + 1):
         key = str(lsn).encode()
-        old = (key, *([UNKNOWN] * 11)) if kind is Kind.UPDATE else None
+        old: Row | None = (key, *([UNKNOWN] * 11)) if kind is Kind.UPDATE else None
         position = Position(epoch, lsn, 0)
         new = (key, *(bytes(bytearray(value)) for value in VALUES))  # objects of their own
         changes.append(Change(position, kind, TABLE, lsn, lsn, new, old))

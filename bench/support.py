@@ -113,7 +113,7 @@ def sink(
     port: int, connections: int, greeting: bytes, *, expected: int = 0
 ) -> Iterator[subprocess.Popen[bytes]]:
     """That many raw clients in one C process on the last core, reading all that comes."""
-    command = [floor_program(), "sink", str(port), str(connections), str(expected)]
+    command = [str(floor_program()), "sink", str(port), str(connections), str(expected)]
     if (os.cpu_count() or 1) > 1:
         command = ["taskset", "-c", str((os.cpu_count() or 1) - 1), *command]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
