@@ -1,9 +1,14 @@
-"""Installs the pinned clients once, under `.cache/`, each apart from this project's packages."""
+"""Installs the pinned clients once, under `.cache/`, each apart from this project's packages.
+
+Other versions are run where REALTIME_HUB_COMPAT_JS names a directory whose node_modules has them
+(@supabase/supabase-js and ws), or REALTIME_HUB_COMPAT_PYTHON a Python that has them (supabase).
+"""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +24,8 @@ CACHE = HERE.parent.parent / ".cache" / "compat"
 def node_driver() -> list[str]:
     """The command that runs the supabase-js driver; installs what package-lock.json pins."""
     manifests = [HERE / "node" / "package.json", HERE / "node" / "package-lock.json"]
-    home = _once("node", manifests, _npm_ci)
+    chosen = os.environ.get("REALTIME_HUB_COMPAT_JS")
+    home = Path(chosen) if chosen else _once("node", manifests, _npm_ci)
     # Modules are looked up from the script's own directory.
     shutil.copy(HERE / "node" / "driver.mjs", home / "driver.mjs")
     return ["node", str(home / "driver.mjs")]
@@ -27,8 +33,11 @@ def node_driver() -> list[str]:
 
 def python_driver() -> list[str]:
     """The command that runs the supabase-py driver; installs what requirements.txt pins."""
-    home = _once("python", [HERE / "python" / "requirements.txt"], _pip_install)
-    return [str(home / "venv" / "bin" / "python"), str(HERE / "python" / "driver.py")]
+    python = os.environ.get("REALTIME_HUB_COMPAT_PYTHON")
+    if not python:
+        home = _once("python", [HERE / "python" / "requirements.txt"], _pip_install)
+        python = str(home / "venv" / "bin" / "python")
+    return [python, str(HERE / "python" / "driver.py")]
 
 
 def _npm_ci(home: Path) -> None:

@@ -1,7 +1,7 @@
 // Drives an unmodified @supabase/supabase-js: one JSON command a line on stdin, one JSON event
-// a line on stdout. The transport is `ws` with a tap, so that a test also sees what was sent.
+// a line on stdout. The environment's WebSocket, as a browser has one, is `ws` with a tap, so that
+// a test also sees what was sent.
 import { createInterface } from 'node:readline'
-import { createClient } from '@supabase/supabase-js'
 import WebSocket from 'ws'
 
 const tell = (event) => process.stdout.write(JSON.stringify(event, plain) + '\n')
@@ -29,9 +29,12 @@ class Tapped extends WebSocket {
   }
 }
 
+globalThis.WebSocket = Tapped
+const { createClient } = await import('@supabase/supabase-js') // which looks for it at once
+
 const commands = {
   connect({ url, key, token, vsn, params }) {
-    const realtime = { transport: Tapped }
+    const realtime = {}
     if (params) realtime.params = params
     if (vsn) realtime.vsn = vsn
     const options = { realtime, auth: { persistSession: false, autoRefreshToken: false } }

@@ -1,5 +1,6 @@
 """Drives an unmodified supabase-py: one JSON list of commands a line on stdin, one JSON event a
-line on stdout. Runs in an environment of its own, with nothing of this project in it."""
+line on stdout. Runs in an environment of its own, with nothing of this project in it. Older
+versions of the client lack `on_system` and `http_send`."""
 
 from __future__ import annotations
 
@@ -9,7 +10,6 @@ import json
 import sys
 from typing import Any
 
-from realtime.exceptions import RealtimeHTTPError
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
 
@@ -53,7 +53,8 @@ class Commands:
             room.on_broadcast(event, lambda payload: tell(channel=channel, broadcast=payload))
         if presence:
             room.on_presence_sync(lambda: tell(channel=channel, presence=room.presence_state()))
-        room.on_system(lambda payload: tell(channel=channel, system=payload))
+        if hasattr(room, "on_system"):
+            room.on_system(lambda payload: tell(channel=channel, system=payload))
         await room.subscribe(
             lambda status, error: tell(
                 channel=channel, status=status.value, error=str(error) if error else None
@@ -73,6 +74,8 @@ class Commands:
         room = self.client.channel(channel, {"config": config} if config else None)
         if isinstance(payload, dict) and isinstance(payload.get("bytes"), str):
             payload = base64.b64decode(payload["bytes"])
+        from realtime.exceptions import RealtimeHTTPError
+
         try:
             await room.http_send(event, payload)
         except RealtimeHTTPError as error:
