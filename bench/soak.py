@@ -34,7 +34,7 @@ from tests.support.gateway import Gateway
 from tests.support.postgres import Server
 from tests.support.tokens import make_token
 
-ANON = make_token("anon")
+ANON = make_token("anon", lifetime=7 * 86_400)
 SETTINGS = {"REALTIME_HUB_LOG_MAX_AGE": "60"}
 SLOT = "soak"
 SAMPLES = 60

@@ -153,6 +153,13 @@ def test_the_reply_echoes_each_binding_in_order_with_an_id() -> None:
     assert ids == [binding.id for binding in request.bindings]
 
 
+def test_the_event_of_a_client_that_calls_it_events_is_understood_and_echoed() -> None:
+    asked = {"schema": "public", "table": "llamada", "events": "INSERT"}
+    binding = one(**asked)
+    assert (binding.kind, binding.echo) == (Kind.INSERT, asked)
+    assert one(**asked | {"event": "*"}).kind is None
+
+
 def test_an_echo_is_never_too_deep_to_be_encoded() -> None:
     deep: Any = "x"
     for _ in range(500):

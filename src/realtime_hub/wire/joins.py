@@ -25,7 +25,10 @@ from realtime_hub.wire.filters import Condition, parse_filter
 
 TOPIC_PREFIX: Final = "realtime:"
 
-_ECHOED: Final[tuple[str, ...]] = ("event", "schema", "table", "filter", "select", "snapshot")
+_ECHOED: Final[tuple[str, ...]] = (
+    *("event", "schema", "table", "filter", "select", "snapshot"),
+    "events",  # which realtime-py 2.19 to 2.27 says for `event`, and wants to hear
+)
 _ID_BITS: Final = 27  # what the real server's ids have; safe in every client's integers
 _LATEST: Final = 4_102_444_800_000  # milliseconds; the year 2100
 _SHOWN: Final = 200  # characters of a client's text that a refusal repeats
@@ -184,7 +187,7 @@ def _bindings(entries: list[Any]) -> tuple[RequestedBinding, ...]:
 def _binding(entry: object, taken: dict[int, bytes]) -> RequestedBinding:
     asked = _object(entry)
     echo = {name: asked[name] for name in _ECHOED if name in asked and _echoable(asked[name])}
-    kind = _kind(asked.get("event"))
+    kind = _kind(asked.get("event", asked.get("events")))
     try:
         if not isinstance(entry, dict):
             raise SubscriptionError("a binding is an object")
