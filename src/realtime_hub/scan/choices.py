@@ -53,7 +53,7 @@ class Choices:
             return self._values.reduce(value.of(taken.expr))
         self._known[blocker.key] = blocker
         options = choice.options
-        decided = None if choice.test is None else self._truth(value.of(choice.test))
+        decided = None if choice.test is None else self.truth(value.of(choice.test))
         if decided is not None and len(options) == 2:
             return self._values.reduce(value.of(options[0 if decided else 1]))
         possible = list(self._possible(value, choice))
@@ -69,13 +69,13 @@ class Choices:
         """Options of a fallback up to the first that is always there, without those that never
         are."""
         for each in choice.options:
-            truth = self._truth(value.of(each)) if choice.fallback else None
+            truth = self.truth(value.of(each)) if choice.fallback else None
             if truth is not False:
                 yield each
             if truth:
                 return
 
-    def _truth(self, value: Value) -> bool | None:
+    def truth(self, value: Value) -> bool | None:
         """Whether a test of a value holds, each time that it is made; None if that is not known."""
         if isinstance(value.expr, Test):
             return self._tested(value, value.expr)
@@ -96,7 +96,7 @@ class Choices:
         if test.operator in {"==", "!="}:
             texts = [self._values.text(each) for each in parts]
             return None if None in texts else (len(set(texts)) == 1) is (test.operator == "==")
-        said = [self._truth(each) for each in parts]
+        said = [self.truth(each) for each in parts]
         if test.operator == "not":
             return None if said[0] is None else not said[0]
         decisive = test.operator == "or"

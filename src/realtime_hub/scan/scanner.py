@@ -16,6 +16,7 @@ from realtime_hub.scan.comments import commented_out
 from realtime_hub.scan.expansion import Expanded, Expansion
 from realtime_hub.scan.findings import Findings
 from realtime_hub.scan.fresh import made_anew
+from realtime_hub.scan.guards import Guards
 from realtime_hub.scan.hubs import Hubs, is_shared
 from realtime_hub.scan.model import (
     ANY,
@@ -57,6 +58,7 @@ class Scanner:
         self.values = values
         self._expansion = Expansion(self.values)
         self._reach = Reach(values.project)
+        self._guards = Guards(values)
 
     def scan(self, sources: Sources) -> Scan:
         channels: list[Channel] = []
@@ -175,6 +177,8 @@ class Scanner:
                 caller, site = way.sites[-1]
                 function, at = site.function, site.call.start
             if not self._reach.reached(caller, function, at):
+                continue
+            if self._guards.rule_out(module, listening.node.start, way.env):
                 continue
             found.append(
                 Subscription(

@@ -59,6 +59,10 @@ class Values:
     def meaning(self, module: Module, name: Name) -> Meaning | None:
         return self.scopes(module).meaning(name.name, name.start)
 
+    def truth(self, value: Value) -> bool | None:
+        """Whether it counts as true in a test; None if that is not known."""
+        return self._choices.truth(value)
+
     # Text
 
     def text(self, value: Value, blockers: list[Blocker] | None = None) -> str | None:
