@@ -25,6 +25,9 @@ def _plain(value: Any) -> Any:
 class Commands:
     client: AsyncClient
 
+    def __init__(self) -> None:
+        self.rooms: dict[str, Any] = {}  # older clients make a channel anew each time
+
     async def connect(
         self,
         url: str,
@@ -47,6 +50,7 @@ class Commands:
         config: dict[str, Any] | None = None,
     ) -> None:
         room = self.client.channel(channel, {"config": config} if config else None)
+        self.rooms[channel] = room
         for number, binding in enumerate(bindings or []):
             room.on_postgres_changes(callback=self._on_change(channel, number), **binding)
         for event in broadcast or []:
@@ -66,7 +70,7 @@ class Commands:
         return lambda payload: tell(channel=channel, binding=number, change=payload)
 
     async def send(self, channel: str, event: str, payload: dict[str, Any]) -> None:
-        await self.client.channel(channel).send_broadcast(event, payload)
+        await self.rooms[channel].send_broadcast(event, payload)
 
     async def http_send(
         self, channel: str, event: str, payload: Any, config: dict[str, Any] | None = None
@@ -84,13 +88,13 @@ class Commands:
             tell(channel=channel, outcome={"success": True})
 
     async def track(self, channel: str, payload: dict[str, Any]) -> None:
-        await self.client.channel(channel).track(payload)
+        await self.rooms[channel].track(payload)
 
     async def untrack(self, channel: str) -> None:
-        await self.client.channel(channel).untrack()
+        await self.rooms[channel].untrack()
 
     async def leave(self, channel: str) -> None:
-        await self.client.remove_channel(self.client.channel(channel))
+        await self.client.remove_channel(self.rooms[channel])
         tell(channel=channel, left="ok")
 
     async def set_auth(self, token: str) -> None:
