@@ -136,7 +136,7 @@ class Follower:
             await asyncio.sleep(0.1)
 
     async def _follow(self) -> None:
-        named = {} if self.resume is None else {"resume": self.resume}
+        named: dict[str, Any] = {} if self.resume is None else {"resume": self.resume}
         client = await RealtimeClient.connect(self._gateway.url, self._token, **named)
         client._refs = self._refs  # which clients count over all of their connections
         taken = 0
