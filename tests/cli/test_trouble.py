@@ -49,41 +49,41 @@ Run = Callable[[str, str], tuple[int, str]]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the manifest of the databases below lies."""
-    return tmp_path_factory.mktemp("trouble") / "manifest"
+def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the manifests of the databases below lie, each under its database's name."""
+    return tmp_path_factory.mktemp("manifests")
 
 
-def prepare(postgres: Server, folder: Path) -> str:
+def prepare(postgres: Server, manifests: Path) -> str:
     """A database with a publication that was slimmed, and a slot."""
     dsn = postgres.new_database()
     name = conninfo_to_dict(dsn)["dbname"]
     postgres.execute(dsn, SCHEMA)
     postgres.execute(dsn, f"select pg_create_logical_replication_slot('{name}', 'pgoutput')")
-    asyncio.run(killing.take_out(dsn, PUBLICATION, ["calls"], folder))
+    asyncio.run(killing.take_out(dsn, PUBLICATION, ["calls"], manifests / name))
     postgres.execute(dsn, f"alter publication {PUBLICATION} add table chats")
     return dsn
 
 
 @pytest.fixture(scope="module")
-def prepared(postgres: Server, folder: Path) -> Iterator[str]:
+def prepared(postgres: Server, manifests: Path) -> Iterator[str]:
     """One database for all that must leave it as it is."""
-    dsn = prepare(postgres, folder)
+    dsn = prepare(postgres, manifests)
     yield dsn
     postgres.drop_database(dsn)
 
 
 @pytest.fixture
-def changed(postgres: Server, tmp_path: Path) -> Iterator[str]:
+def changed(postgres: Server, manifests: Path) -> Iterator[str]:
     """A database for a command that comes to its end."""
-    dsn = prepare(postgres, tmp_path / "manifest")
+    dsn = prepare(postgres, manifests)
     yield dsn
     postgres.drop_database(dsn)
 
 
 @pytest.fixture
 def run(
-    folder: Path,
+    manifests: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -92,8 +92,9 @@ def run(
     names = count()
 
     def run(command: str, dsn: str) -> tuple[int, str]:
-        slot = conninfo_to_dict(dsn)["dbname"]
-        words = command.format(new=tmp_path / f"new{next(names)}", manifest=folder, slot=slot)
+        name = conninfo_to_dict(dsn)["dbname"]
+        new = tmp_path / f"new{next(names)}"
+        words = command.format(new=new, manifest=manifests / name, slot=name)
         monkeypatch.setattr(sys, "argv", ["realtime-hub", *words.split(), "--database-url", dsn])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
@@ -189,7 +190,7 @@ async def test_a_wrong_address_is_said_without_its_password(
     prepared: str, run: Run, command: str
 ) -> None:
     nowhere = make_conninfo(prepared, port=1, password="geheim")
-    nobody = make_conninfo(prepared, dbname="no_such_database", password="geheim")
+    nobody = make_conninfo(prepared, user="no_such_role", password="geheim")
     for wrong in (nowhere, nobody):
         refused(await asyncio.to_thread(run, command, wrong), "DatabaseUnreachable")
 

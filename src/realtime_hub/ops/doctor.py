@@ -182,7 +182,7 @@ def _roles(facts: DatabaseFacts) -> Iterator[Check]:
             f"{', '.join(missing)} missing: tokens with these roles are refused",
             "realtime-hub init --roles --apply",
         )
-    closed = [role for role, settable in facts.roles.items() if not settable]
+    closed = [role for role in ROLES if not facts.roles.get(role, True)]
     if closed:
         grants = " ".join(f'grant {role} to "{facts.user}";' for role in closed)
         text = f"{facts.user} can't become {', '.join(closed)}: policies can't be asked"
