@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from realtime_hub.scan.bound import Value
 from realtime_hub.scan.shapes import names_of
-from realtime_hub.scan.syntax import Call, CallSite, Function, Lambda, Member, Module, Name, walk
+from realtime_hub.scan.syntax import (
+    SUPER,
+    Call,
+    CallSite,
+    Function,
+    Lambda,
+    Member,
+    Module,
+    Name,
+    walk,
+)
 from realtime_hub.scan.vocabulary import CONSTRUCTORS
 
 if TYPE_CHECKING:
@@ -33,16 +43,19 @@ class Callers:
 
     def _find(self, module: Module, number: int) -> list[tuple[Module, CallSite]]:
         function = module.functions[number]
+        numbers, names = {number}, set[str]()
         if function.method and function.name in CONSTRUCTORS:
-            number, function = function.parent, module.functions[function.parent]
+            numbers.add(function.parent)
+            names = {SUPER, function.name}
+            function = module.functions[function.parent]
         local = function.parent != 0 and not function.method and not function.is_class
         local = local and not _handed_out(module, function)
         found = []
-        for name in names_of(module, function) | self._aliases(module, function):
+        for name in names | names_of(module, function) | self._aliases(module, function):
             for caller, site in self._by_name.get(name, ()):
                 if local and caller is not module:
                     continue
-                if self._calls_it(Value(site.call, caller), module, number):
+                if self._calls_it(Value(site.call, caller), module, numbers):
                     found.append((caller, site))
         return sorted(found, key=lambda each: (each[0].path, each[1].call.start))
 
@@ -59,16 +72,16 @@ class Callers:
         }
         return names | fields
 
-    def _calls_it(self, value: Value, module: Module, number: int) -> bool:
+    def _calls_it(self, value: Value, module: Module, numbers: Set[int]) -> bool:
         functions = self._values.functions(value)
         if functions:
             return any(
                 each.module is module
                 and isinstance(each.expr, Lambda)
-                and each.expr.function == number
+                and each.expr.function in numbers
                 for each in functions
             )
-        return self._resembles(value, module.functions[number])
+        return any(self._resembles(value, module.functions[each]) for each in numbers)
 
     def _resembles(self, value: Value, function: Function) -> bool:
         """A method of an object that can't be followed, with the class's name: `hub.listen()`

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from realtime_hub.scan import syntax
 from realtime_hub.scan.bound import Key, Value
-from realtime_hub.scan.syntax import Call, Expr, Lambda, Literal
+from realtime_hub.scan.syntax import Call, Expr, Lambda, Literal, Name
 from realtime_hub.scan.vocabulary import CHAINED, CONSTRUCTORS, MAKING
 
 if TYPE_CHECKING:
@@ -90,6 +92,9 @@ class Calls:
             made = [f for f in module.functions if f.receiver == target.receiver and f.method]
             named = CONSTRUCTORS | {target.name}
             target = next((f for f in made if f.name in named), target)
+        match call:
+            case Call(method="__init__", arguments=(Name(name=syntax.THIS), *rest)):
+                call = replace(call, arguments=tuple(rest))  # `Base.__init__(self, table)`
         found: list[tuple[Key, Value]] = []
         for parameter in target.parameters:
             key = (module.path, target.number, parameter.name)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from realtime_hub.scan.bound import Blocker, Env, Key, Value
 from realtime_hub.scan.scopes import Variable
 from realtime_hub.scan.syntax import (
     Array,
+    Call,
     Choice,
     Expr,
     Lambda,
@@ -16,12 +17,22 @@ from realtime_hub.scan.syntax import (
     Member,
     Name,
     Record,
+    Template,
     Test,
     walk,
 )
 
 if TYPE_CHECKING:
     from realtime_hub.scan.values import Values
+
+
+_KINDS: Final = {
+    Array: "list",
+    Lambda: "function",
+    Literal: "string",
+    Record: "object",
+    Template: "string",
+}
 
 
 class Choices:
@@ -77,8 +88,15 @@ class Choices:
 
     def truth(self, value: Value) -> bool | None:
         """Whether a test of a value holds, each time that it is made; None if that is not known."""
-        if isinstance(value.expr, Test):
-            return self._tested(value, value.expr)
+        match value.expr:
+            case Test() as test:
+                return self._tested(value, test)
+            case Call(method="isArray", arguments=(inner, *_)):
+                return self._is_of("list", value.of(inner))
+            case Call(method="isinstance", arguments=(inner, Name(name="str"))):
+                return self._is_of("string", value.of(inner))
+            case Call(method="isinstance", arguments=(inner, Name(name="list" | "tuple"))):
+                return self._is_of("list", value.of(inner))
         base: Expr = value.expr
         while isinstance(base, Member):
             base = base.object
@@ -91,11 +109,35 @@ class Choices:
         said = {_is_true(each.expr) for each in self._values.reduce(value)} or {False}
         return said.pop() if len(said) == 1 else None
 
+    def _same(self, left: Value, right: Value) -> bool | None:
+        for value, other in ((left, right), (right, left)):
+            if isinstance(other.expr, Literal) and other.expr.value is None:
+                found = {_is_there(each.expr) for each in self._values.reduce(value)} or {False}
+                return None if None in found else found == {False}
+        texts = [self._text(each) for each in (left, right)]
+        return None if None in texts else len(set(texts)) == 1
+
+    def _kind(self, value: Value) -> str | None:
+        """As `typeof` says it, but for "list"; None if it may be of several, or is not known."""
+        found = {_KINDS.get(type(each.expr)) for each in self._values.reduce(value)}
+        return found.pop() if len(found) == 1 else None
+
+    def _is_of(self, kind: str, value: Value) -> bool | None:
+        found = self._kind(value)
+        return None if found is None else found == kind
+
+    def _text(self, value: Value) -> str | None:
+        match value.expr:
+            case Call(method="typeof", arguments=(inner,)):
+                found = self._kind(value.of(inner))
+                return "object" if found == "list" else found
+        return self._values.text(value)
+
     def _tested(self, value: Value, test: Test) -> bool | None:
         parts = [value.of(each) for each in test.operands]
         if test.operator in {"==", "!="}:
-            texts = [self._values.text(each) for each in parts]
-            return None if None in texts else (len(set(texts)) == 1) is (test.operator == "==")
+            same = self._same(*parts)
+            return None if same is None else same is (test.operator == "==")
         said = [self.truth(each) for each in parts]
         if test.operator == "not":
             return None if said[0] is None else not said[0]
@@ -108,6 +150,11 @@ class Choices:
 def _length(blocker: Blocker) -> int:
     choice = blocker.meaning
     return choice.end - choice.start if isinstance(choice, Choice) else 0
+
+
+def _is_there(expr: Expr) -> bool | None:
+    """Whether it is something else than null; None if that is not known."""
+    return True if type(expr) in _KINDS else None
 
 
 def _is_true(expr: Expr) -> bool | None:

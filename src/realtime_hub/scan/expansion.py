@@ -105,9 +105,11 @@ class Expansion:
     def _looped(self, blocker: Blocker, meaning: Looped, way: Expanded) -> list[Expanded]:
         loop = meaning.loop
         iterable = Value(loop.iterable, blocker.module, way.env)
+        if ways := self._through(iterable, way):
+            return ways
         items = self.keys(iterable) if loop.keys else self.items(iterable)
         if items is None:
-            return self._through(iterable, way)
+            return []
         targets = [
             (Blocker(blocker.module, Looped(loop, name, path)).key, path)
             for name, path in loop.targets
@@ -243,9 +245,11 @@ class Expansion:
             place = 1
         elif site.call.method not in _EACH:
             return []
+        if ways := self._through(receiver, way):
+            return ways
         items = self.items(receiver)
         if items is None:
-            return self._through(receiver, way)
+            return []
         targets = [
             (Blocker(blocker.module, Given(meaning.function, each)).key, each.path)
             for each in blocker.module.functions[meaning.function].parameters

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from realtime_hub.scan.bound import Value
 from realtime_hub.scan.scopes import Given
 from realtime_hub.scan.syntax import (
+    SUPER,
     THIS,
     Array,
     Call,
@@ -145,7 +146,14 @@ class Fields:
             return []
         return self._class_field(value, function.receiver, name)
 
-    def _class_field(self, value: Value, receiver: int, name: str) -> list[Value]:
+    def _class_field(
+        self,
+        value: Value,
+        receiver: int,
+        name: str,
+        seen: frozenset[tuple[str, int]] = frozenset(),
+    ) -> list[Value]:
+        """A method or field of a class, else of those that it extends."""
         module = value.module
         for function in module.functions:
             if function.method and function.receiver == receiver and function.name == name:
@@ -159,6 +167,26 @@ class Fields:
             named = isinstance(target, Member) and target.name == name
             if named and write.value is not None and scopes.place(target) == this:
                 found += self._values.part(Value(write.value, module, value.env), write.path)
+        if found or (module.path, receiver) in seen:
+            return found
+        seen |= {(module.path, receiver)}
+        return [
+            each
+            for base, function in self._bases(value, receiver)
+            for each in self._class_field(base, function.receiver, name, seen)
+        ]
+
+    def _bases(self, value: Value, receiver: int) -> list[tuple[Value, Function]]:
+        """The classes of the tree that a class extends."""
+        module = value.module
+        own = [f for f in module.functions if f.is_class and f.receiver == receiver]
+        found = []
+        for each in own:
+            name = Name(each.body[0], each.body[0], each.line, SUPER)
+            for base in self._values.reduce(Value(name, module, value.env)):
+                if isinstance(base.expr, Lambda):
+                    function = base.module.functions[base.expr.function]
+                    found += [(base, function)] if function.is_class else []
         return found
 
     def _of_instance(self, value: Value, call: Call, name: str) -> list[Value]:

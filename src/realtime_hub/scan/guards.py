@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 from realtime_hub.scan.bound import Env, Value
-from realtime_hub.scan.syntax import Branch, Module, Name
+from realtime_hub.scan.syntax import Branch, Module
 from realtime_hub.scan.values import Values
-
-_BARE: Final = re.compile(r"[(\s]*(?P<no>!|not\s)?\s*(?P<name>[A-Za-z_$][\w$]*)[)\s]*")
 
 
 class Guards:
-    """Knows which branches are taken, where the test is a variable, or its contrary."""
+    """Knows which branches are taken."""
 
     def __init__(self, values: Values) -> None:
         self._values = values
@@ -33,11 +28,6 @@ class Guards:
         return False
 
     def _holds(self, module: Module, branch: Branch, env: Env) -> bool | None:
-        start, end = branch.test
-        found = _BARE.fullmatch(module.text[start:end])
-        if found is None:
+        if branch.condition is None:
             return None
-        at = start + found.start("name")
-        name = Name(at, at + len(found["name"]), 0, found["name"])
-        truth = self._values.truth(Value(name, module, env))
-        return truth if truth is None or not found["no"] else not truth
+        return self._values.truth(Value(branch.condition, module, env))

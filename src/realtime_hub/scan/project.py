@@ -63,9 +63,7 @@ class Project:
 
     def imported_by(self, module: Module) -> bool:
         """Another file of the tree imports the module."""
-        folder, name = posixpath.split(posixpath.splitext(module.path)[0])
-        word = posixpath.basename(folder) if name in {"index", "__init__"} else name
-        paths = self._mentions(word) - {module.path}
+        paths = self._mentions(word_of(module)) - {module.path}
         return any(self._imports(path, module) for path in sorted(paths)[:_MOST])
 
     def _imports(self, path: str, wanted: Module) -> bool:
@@ -185,6 +183,12 @@ class Project:
             for path in sorted(self._paths):
                 self._by_ending.setdefault(posixpath.basename(path), []).append(path)
         return self._by_ending
+
+
+def word_of(module: Module) -> str:
+    """What imports of the module end with."""
+    folder, name = posixpath.split(posixpath.splitext(module.path)[0])
+    return posixpath.basename(folder) if name in {"index", "__init__"} else name
 
 
 def _shared(path: str, folder: str) -> int:

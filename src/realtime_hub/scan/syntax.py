@@ -16,6 +16,7 @@ Path = tuple[str | int, ...]
 
 REST: Final = "..."
 THIS: Final = "this"
+SUPER: Final = "super"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,12 +254,16 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """What is reached only if a test holds; start, end: of the guarded code."""
+    """What is reached only if a test holds; start, end: of the guarded code.
+
+    test: its offsets. condition: the test as a value, where it is a statement's.
+    """
 
     test: tuple[int, int]
     start: int
     end: int
     never: bool = False
+    condition: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@ channels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from typing import Final
 
 from realtime_hub.scan.channels import Channels, Draft
 from realtime_hub.scan.hubs import MAKERS, PACKAGE
-from realtime_hub.scan.project import Project
+from realtime_hub.scan.project import Project, word_of
 from realtime_hub.scan.sources import Sources
 from realtime_hub.scan.surroundings import owner
 from realtime_hub.scan.syntax import Call, Expr, Function, Module, Name, Record, unwrapped
@@ -79,16 +79,30 @@ def _callers(values: Values, module: Module, function: Function) -> set[str]:
 
 
 def _objects(module: Module) -> set[str]:
-    """Exported objects, whose methods other files may call: `export const hub = new Hub()`."""
+    """Exported objects, whose methods other files may call: `export const hub = new Hub()`.
+
+    One that is exported as default has the importer's name: the file's is what is known.
+    """
+    classes = {each.name for each in module.functions if each.is_class}
     made = {
         write.target.name
         for write in module.assignments
-        if write.function == 0 and isinstance(write.target, Name) and _is_object(write.value)
+        if write.function == 0 and isinstance(write.target, Name)
+        if _is_object(write.value, classes)
     }
-    return {each.name for each in module.exports if each.local in made}
+    return {
+        word_of(module) if each.name == "default" else each.name
+        for each in module.exports
+        if each.local in made or _is_object(each.value, classes)
+    }
 
 
-def _is_object(value: Expr | None) -> bool:
-    value = value if value is None else unwrapped(value)
-    made = isinstance(value, Call) and (value.new or value.method in MAKERS)
-    return made or isinstance(value, Record)
+def _is_object(value: Expr | None, classes: Set[str]) -> bool:
+    """Something new, or what a class gives out: `Hub.getInstance()`."""
+    match value if value is None else unwrapped(value):
+        case Call(new=new, method=method, receiver=receiver):
+            given = isinstance(receiver, Name) and receiver.name in classes
+            return new or method in MAKERS or given
+        case Record():
+            return True
+    return False

@@ -7,7 +7,7 @@ from typing import Final
 from ast_grep_py import SgNode
 
 from realtime_hub.scan.reading.dart_values import DartValues
-from realtime_hub.scan.reading.reader import span
+from realtime_hub.scan.reading.reader import Arm, span
 from realtime_hub.scan.syntax import THIS, Export, Expr, Import, Member, Name, Use
 
 _CLASSES: Final = frozenset(
@@ -163,11 +163,12 @@ class DartReader(DartValues):
 
     def _if(self, node: SgNode) -> None:
         parts = node.named_children()
-        test = parts[0] if parts else None
         guarded = [p for p in parts if p.kind() == "block" or p.kind().endswith("_statement")]
-        arms = [(None if place else test, part) for place, part in enumerate(guarded)]
+        arms: list[Arm] = [(None, part) for part in guarded]
+        if arms and parts[0] not in guarded:
+            arms[0] = (parts[0], guarded[0], self._condition(parts[0]))
         self._fork(arms, total=len(arms) > 1)
-        for part in parts:
+        for part in parts[1:]:
             self._statement(part, part.kind())
 
     def _for(self, node: SgNode) -> None:

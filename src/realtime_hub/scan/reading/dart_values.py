@@ -288,13 +288,28 @@ class DartValues(Reader):
     def _operation(self, node: SgNode, kind: str) -> Expr:
         start, end, line = span(node)
         parts = [each for each in node.named_children() if each.kind() != "comment"]
-        values = tuple(self._expression(each) for each in parts)
-        if kind == "conditional_expression" and len(values) == 3:
+        if kind == "conditional_expression" and len(parts) == 3:
+            test = self._condition(parts[0])
             self._fork([(parts[0], parts[1]), (None, parts[2])], total=True)
-            return Choice(start, end, line, values[1:], test=values[0])
+            options = tuple(self._expression(each) for each in parts[1:])
+            return Choice(start, end, line, options, test=test)
+        values = tuple(self._expression(each) for each in parts)
         if kind == "if_null_expression":
             return Choice(start, end, line, values, fallback=True)
         return joined(start, end, line, values)
+
+    def _junction(self, node: SgNode) -> tuple[str, list[SgNode]]:
+        kind, parts = (
+            node.kind(),
+            [each for each in node.named_children() if "comment" not in each.kind()],
+        )
+        if kind == "unary_expression" and node.text().startswith("!"):
+            return "not", parts[1:]
+        operands = [each for each in parts if not each.kind().endswith("_operator")]
+        mixed = any(each.kind() == "logical_or_expression" for each in operands)
+        if kind == "logical_and_expression" and not mixed:  # the grammar binds `||` as tightly
+            return "and", operands
+        return ("or", operands) if kind == "logical_or_expression" else ("", [])
 
     def _equality(self, node: SgNode) -> Expr:
         parts = [each for each in node.named_children() if each.kind() != "equality_operator"]

@@ -188,11 +188,21 @@ class JavaScriptReader(JavaScriptValues):
         for child in node.children():
             if child.kind() == "decorator":
                 self._expression(child)
+            elif child.kind() == "class_heritage" and body is not None:
+                self._heritage(child, body)
         if body is not None:
             with self._inside(function), self._receiver(start, text):
                 for member in body.children():
                     self._class_member(member)
         return self._lambda(node, function)
+
+    def _heritage(self, node: SgNode, body: SgNode) -> None:
+        """`extends Base`; in TypeScript a clause of its own, beside `implements`."""
+        for each in node.named_children():
+            typed = each.kind() == "extends_clause"
+            base = each.field("value") if typed else each
+            if base is not None and each.kind() != "implements_clause":
+                self._extends(self._expression(base), node, body)
 
     def _class_member(self, node: SgNode) -> None:
         kind = node.kind()
@@ -214,13 +224,12 @@ class JavaScriptReader(JavaScriptValues):
 
     def _if(self, node: SgNode) -> None:
         test = node.field("condition")
-        if test is not None:
-            self._expression(test)
+        condition = None if test is None else self._condition(test)
         consequence, alternative = node.field("consequence"), node.field("alternative")
-        arms = [(test, consequence), (None, alternative)]
-        parts = [(given, part) for given, part in arms if part is not None]
+        arms = [(test, consequence, condition), (None, alternative, None)]
+        parts = [(given, part, value) for given, part, value in arms if part is not None]
         self._fork(parts, total=alternative is not None)
-        for _, part in parts:
+        for _, part, _ in parts:
             self._statement(part, part.kind())
 
     def _for_in(self, node: SgNode) -> None:

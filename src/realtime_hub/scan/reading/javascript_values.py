@@ -11,7 +11,6 @@ from realtime_hub.scan.reading.patterns import bound_names
 from realtime_hub.scan.reading.reader import called_at, joined, span
 from realtime_hub.scan.reading.strings import unescaped
 from realtime_hub.scan.syntax import (
-    THIS,
     Array,
     Call,
     Choice,
@@ -83,6 +82,9 @@ class JavaScriptValues(JavaScriptFunctions):
                 inner = self._inner(node, "", -1)
                 self._used(inner, Use.DISCARDED, node)
                 return Opaque(*span(node))
+            case "unary_expression" if node.text().startswith("typeof"):
+                function = Name(*span(node), "typeof")
+                return Call(*span(node), function, (self._inner(node, "", -1),))
             case "class":
                 return self._class_value(node)
             case "comment":
@@ -95,8 +97,8 @@ class JavaScriptValues(JavaScriptFunctions):
             name = node.text()
             self._refer(name, start)
             return Name(start, end, line, name)
-        if kind == "this":
-            return Name(start, end, line, THIS)
+        if kind in {"this", "super"}:
+            return Name(start, end, line, kind)
         if kind in _CONSTANTS:
             return Literal(start, end, line, _CONSTANTS[kind])
         if kind == "number":
@@ -261,7 +263,7 @@ class JavaScriptValues(JavaScriptFunctions):
             return self._opaque(node)
         first = self._expression(left)
         if operator.text() == "&&":
-            self._fork([(left, right)], total=False)
+            self._fork([(left, right, first)], total=False)
             value = self._expression(right)
             if isinstance(value, Record):  # `...(only && { filter })`
                 nothing = Literal(start, start, line, None)
@@ -279,19 +281,12 @@ class JavaScriptValues(JavaScriptFunctions):
                 return Test(start, end, line, "!=", values)
         return Opaque(start, end, line)
 
-    def _condition(self, node: SgNode) -> Expr:
-        """What decides a conditional expression."""
-        while node.kind() == "parenthesized_expression" and len(node.named_children()) == 1:
-            node = node.named_children()[0]
+    def _junction(self, node: SgNode) -> tuple[str, list[SgNode]]:
         operator = node.field("operator")
-        word = _JOINING.get("" if operator is None else operator.text())
+        if node.kind() not in {"binary_expression", "unary_expression"} or operator is None:
+            return "", []
         parts = [node.field(name) for name in ("left", "right", "argument")]
-        operands = [part for part in parts if part is not None]
-        if word is None or node.kind() not in {"binary_expression", "unary_expression"}:
-            return self._expression(node)
-        if word == "and":
-            self._fork([(operands[0], operands[1])], total=False)
-        return Test(*span(node), word, tuple(self._condition(each) for each in operands))
+        return _JOINING.get(operator.text(), ""), [part for part in parts if part is not None]
 
     def _assignment(self, node: SgNode) -> Expr:
         left, right = node.field("left"), node.field("right")

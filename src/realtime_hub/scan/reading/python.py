@@ -143,8 +143,9 @@ class PythonReader(PythonValues):
         if self._function == 0:
             self.module.exports.append(Export(name.text(), name.text()))
         bases = node.field("superclasses")
-        if bases is not None:
-            self._opaque(bases)
+        if bases is not None and body is not None:
+            for each in bases.named_children():
+                self._extends(self._expression(each), node, body)
         if body is not None:
             with self._inside(function), self._receiver(start, name.text()):
                 self._statements(body.children())
@@ -166,15 +167,14 @@ class PythonReader(PythonValues):
     def _if(self, node: SgNode) -> None:
         kinds = {"elif_clause", "else_clause"}
         clauses = [each for each in node.children() if each.kind() in kinds]
-        arms: list[tuple[SgNode | None, SgNode]] = []
+        arms: list[tuple[SgNode | None, SgNode, Expr | None]] = []
         for each in (node, *clauses):
             test, part = each.field("condition"), each.field("consequence") or each.field("body")
-            if test is not None:
-                self._expression(test)
+            condition = None if test is None else self._condition(test)
             if part is not None:
-                arms.append((test, part))
+                arms.append((test, part, condition))
         self._fork(arms, total=bool(clauses) and clauses[-1].kind() == "else_clause")
-        for _, part in arms:
+        for _, part, _ in arms:
             self._statement(part, part.kind())
 
     def _match(self, node: SgNode) -> None:

@@ -27,6 +27,7 @@ from realtime_hub.scan.syntax import (
     Test,
 )
 
+_COMPARING: Final = {"==": "==", "!=": "!=", "is": "==", "is not": "!="}
 _CONSTANTS: Final = {"true": True, "false": False, "none": None}
 _LISTS: Final = frozenset({"list", "tuple", "set", "expression_list"})
 _COMPREHENSIONS: Final = frozenset(
@@ -186,10 +187,12 @@ class PythonValues(Reader):
     def _operation(self, node: SgNode) -> Expr:
         start, end, line = span(node)
         parts = [each for each in node.named_children() if each.kind() != "comment"]
+        if node.kind() == "conditional_expression" and len(parts) == 3:
+            first, test, other = parts
+            options = (self._expression(first), self._expression(other))
+            self._fork([(test, first), (None, other)], total=True)
+            return Choice(start, end, line, options, test=self._condition(test))
         values = [self._expression(each) for each in parts]
-        if node.kind() == "conditional_expression" and len(values) == 3:
-            self._fork([(parts[1], parts[0]), (None, parts[2])], total=True)
-            return Choice(start, end, line, (values[0], values[2]), test=values[1])
         operator = node.field("operator")
         match "" if operator is None else operator.text():
             case "+":
@@ -201,11 +204,20 @@ class PythonValues(Reader):
                 return values[-1]
         return Opaque(start, end, line)
 
+    def _junction(self, node: SgNode) -> tuple[str, list[SgNode]]:
+        parts = [each for each in node.named_children() if each.kind() != "comment"]
+        if node.kind() == "not_operator":
+            return "not", parts
+        operator = node.field("operator")
+        if node.kind() != "boolean_operator" or operator is None:
+            return "", []
+        return operator.text(), parts
+
     def _comparison(self, node: SgNode) -> Expr:
         operators = [each.kind() for each in node.children() if not each.is_named()]
         values = tuple(self._expression(each) for each in node.named_children())
-        known = len(operators) == 1 and operators[0] in {"==", "!="}
-        return Test(*span(node), operators[0], values) if known else Opaque(*span(node))
+        operator = _COMPARING.get(operators[0]) if len(operators) == 1 else None
+        return Test(*span(node), operator, values) if operator else Opaque(*span(node))
 
     def _walrus(self, node: SgNode) -> Expr:
         name, value = node.field("name"), node.field("value")

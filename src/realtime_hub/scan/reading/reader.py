@@ -10,6 +10,7 @@ from typing import Final
 from ast_grep_py import SgNode
 
 from realtime_hub.scan.syntax import (
+    SUPER,
     Assignment,
     Awaited,
     Branch,
@@ -28,12 +29,17 @@ from realtime_hub.scan.syntax import (
     Opaque,
     Path,
     Template,
+    Test,
     Try,
     Use,
 )
 
 _DAMAGE: Final = frozenset({"ERROR", "MISSING"})
 _BLOCKS: Final = frozenset({"block", "statement_block"})
+
+
+Arm = tuple[SgNode | None, SgNode] | tuple[SgNode | None, SgNode, Expr | None]
+"""Test and what it guards, and the test's value."""
 
 
 class Reader(ABC):
@@ -163,6 +169,13 @@ class Reader(ABC):
             )
         )
 
+    def _extends(self, base: Expr, node: SgNode, body: SgNode) -> None:
+        """Within a class, its base is known as `super`."""
+        start, _, line = span(node)
+        scope = span(body)[:2]
+        name = Name(start, start, line, SUPER)
+        self._assign(name, base, node, declared=True, constant=True, scope=scope)
+
     def _changed(self, target: Expr, node: SgNode) -> Opaque:
         """`x += y`, `x++`: it is no longer what was written to it."""
         value = Opaque(*span(node))
@@ -178,9 +191,25 @@ class Reader(ABC):
         start, end, _ = span(node)
         self.module.loops.append(Loop(targets, iterable, keys, start, end))
 
-    def _fork(self, arms: Iterable[tuple[SgNode | None, SgNode]], *, total: bool) -> None:
+    def _fork(self, arms: Iterable[Arm], *, total: bool) -> None:
         """Arms: each with its test."""
         self.module.forks.append(Fork(tuple(_branch(*arm) for arm in arms), total))
+
+    def _condition(self, node: SgNode) -> Expr:
+        """What decides between branches: `not`, `and` and `or` taken apart."""
+        while node.kind() == "parenthesized_expression" and len(node.named_children()) == 1:
+            node = node.named_children()[0]
+        word, operands = self._junction(node)
+        if not word:
+            return self._expression(node)
+        values = tuple(self._condition(each) for each in operands)
+        if word == "and":
+            self._fork([(operands[0], operands[-1])], total=False)
+        return Test(*span(node), word, values)
+
+    @abstractmethod
+    def _junction(self, node: SgNode) -> tuple[str, list[SgNode]]:
+        """`not`, `and` or `or`, with the operands; an empty word for anything else."""
 
     def _switch(self, body: SgNode) -> None:
         """One whose cases are children of the body; those without statements run into the next."""
@@ -241,11 +270,11 @@ class Reader(ABC):
         return Lambda(*span(node), function.number)
 
 
-def _branch(test: SgNode | None, guarded: SgNode) -> Branch:
+def _branch(test: SgNode | None, guarded: SgNode, condition: Expr | None = None) -> Branch:
     start, end, _ = span(guarded)
     words = (0, 0) if test is None else span(test)[:2]
     text = "" if test is None else test.text().strip("() \n")
-    return Branch(words, start, end, never=text in {"false", "False", "0"})
+    return Branch(words, start, end, text in {"false", "False", "0"}, condition)
 
 
 def _is_default(case: SgNode) -> bool:
