@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from realtime_hub.scan.bound import Value
 from realtime_hub.scan.shapes import names_of
 from realtime_hub.scan.syntax import (
+    PROVIDED,
     SUPER,
     Call,
     CallSite,
@@ -118,10 +119,16 @@ class Callers:
 
 
 def _handed_out(module: Module, function: Function) -> bool:
-    """The function around it returns it, so that other files may call it."""
-    for returned in module.functions[function.parent].returns:
-        for each in walk(returned):
-            if isinstance(each, Name) and each.name == function.name:
+    """The function around it returns it, or provides it, so that other files may call it."""
+    names = names_of(module, function)
+    provided = (
+        write.value
+        for write in module.assignments
+        if write.function == function.parent and getattr(write.target, "name", "") == PROVIDED
+    )
+    for given in (*module.functions[function.parent].returns, *provided):
+        for each in walk(given) if given is not None else ():
+            if isinstance(each, Name) and each.name in names:
                 return True
             if isinstance(each, Lambda) and each.function == function.number:
                 return True

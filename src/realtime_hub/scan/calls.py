@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from realtime_hub.scan import syntax
 from realtime_hub.scan.bound import Key, Value
+from realtime_hub.scan.stores import Stores
 from realtime_hub.scan.syntax import Call, Expr, Lambda, Literal, Name
 from realtime_hub.scan.vocabulary import CHAINED, CONSTRUCTORS, MAKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 _MEMOS: Final = frozenset({"useMemo", "computed", "memo", "lazy", "once"})
 _CALLBACKS: Final = frozenset({"useCallback", "useEvent", "useEffectEvent", "markRaw", "freeze"})
-_WRAPPING: Final = frozenset({"defineStore", "createSharedComposable", "createGlobalState"})
+_WRAPPING: Final = frozenset({"createSharedComposable", "createGlobalState"})
 
 
 class Calls:
@@ -24,6 +25,7 @@ class Calls:
 
     def __init__(self, values: Values) -> None:
         self._values = values
+        self._stores = Stores(values)
 
     def of(self, value: Value, call: Call) -> Sequence[Value]:
         """What a call comes to."""
@@ -32,10 +34,13 @@ class Calls:
         name = call.method
         if name in _MEMOS | _CALLBACKS and call.arguments:
             found = self._values.reduce(value.of(call.arguments[0]))
-            return found if name in _CALLBACKS else [r for f in found for r in self._result(f, ())]
+            return found if name in _CALLBACKS else [r for f in found for r in self.result(f, ())]
         if name in _WRAPPING:
             lambdas = [each for each in call.arguments if isinstance(each, Lambda)]
             return [value.of(lambdas[0])] if lambdas else [value]
+        kept = self._stores.of(value, call)
+        if kept:
+            return kept
         if name in CHAINED:
             made = self._chain_start(value, call)
             if made:
@@ -45,7 +50,7 @@ class Calls:
             results = [
                 result
                 for function in functions
-                for result in self._result(function, self.bindings(function, call, value))
+                for result in self.result(function, self.bindings(function, call, value))
             ]
             return results or [value]
         return [value]
@@ -61,7 +66,8 @@ class Calls:
         given = any(not isinstance(each.expr, Call) for each in found)
         return found if made or (given and not known) else []
 
-    def _result(self, function: Value, bound: Iterable[tuple[Key, Value]]) -> list[Value]:
+    def result(self, function: Value, bound: Iterable[tuple[Key, Value]]) -> list[Value]:
+        """What a function returns."""
         if not isinstance(function.expr, Lambda):
             return []
         env = {**function.env, **dict(bound)}

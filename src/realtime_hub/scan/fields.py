@@ -86,7 +86,7 @@ class Fields:
         for write in self._values.scopes(value.module).fields(member):
             if write.value is not None:
                 found += self._values.part(value.of(write.value), write.path)
-        known = bool(owners)
+        known = True  # what is absent has no fields
         for each in owners:
             own = self._of_owner(each, member.name)
             if isinstance(each.expr, Record):

@@ -44,6 +44,7 @@ _STORING: Final = frozenset({"push", "add", "set", "append", "unshift", "addAll"
 _COPYING: Final = frozenset({"from", "of", "list", "tuple", "toList", "slice", "concat"})
 _TAKING: Final = frozenset({"get", "pop", "remove", "at", "shift", "find", "values"})
 _STATES: Final = frozenset({"set", "setState", "patchState", "$patch", "assign"})
+_FOLDING: Final = frozenset({"reduce", "fold"})
 _COMMON: Final = frozenset({"current", "value", THIS, "[]"})
 _ROUNDS: Final = 10
 
@@ -142,7 +143,7 @@ class Holding:
 
     def _passed(self, module: Module, scopes: Scopes, site: CallSite) -> None:
         call = site.call
-        given = [each for each in call.arguments if self.holds(module, each)]
+        given = [each for each in _given(module, call) if self.holds(module, each)]
         if given and call.method in _STATES:
             self._state_fields(module, given)
         if given and call.method in _STORING and call.receiver is not None:
@@ -220,7 +221,8 @@ class Holding:
         if module is self._draft.module and (expr.start, expr.end) == (node.start, node.end):
             return True
         if isinstance(expr, Name | Member | Index):
-            if isinstance(expr, Member) and expr.name in self._fields:
+            field = expr.object if isinstance(expr, Index) else expr
+            if isinstance(field, Member) and field.name in self._fields:
                 return True
             known = not self._names.isdisjoint(_names_of(expr))
             return known and self._held(module, self._values.scopes(module).place(expr))
@@ -264,6 +266,8 @@ class Holding:
             found.append(call.receiver)
         if call.method in _COPYING:
             found += call.arguments if call.receiver is None else (call.receiver, *call.arguments)
+        if call.method in _FOLDING:
+            found += call.arguments  # what it begins with
         if call.method in EACH | {"all", "allSettled", "gather"} or call.method in _BOXES:
             for each in call.arguments:
                 inner = [each]
@@ -271,6 +275,16 @@ class Holding:
                     inner = module.functions[each.function].returns
                 found += inner
         return found
+
+
+def _given(module: Module, call: Call) -> Iterator[Expr]:
+    """What a call is given; a state's setter also by a function: `set((old) => ({ channel }))`."""
+    for each in call.arguments:
+        setting = call.method in _STATES or call.method.startswith("set")
+        if setting and isinstance(each, Lambda):
+            yield from module.functions[each.function].returns
+        else:
+            yield each
 
 
 def _names_of(expr: Expr) -> Iterator[str]:

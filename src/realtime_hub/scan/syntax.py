@@ -17,6 +17,8 @@ Path = tuple[str | int, ...]
 REST: Final = "..."
 THIS: Final = "this"
 SUPER: Final = "super"
+PROVIDED: Final = "<value>"
+"""The field of a React context that its provider's value is written to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@ followed, parameters and loop variables as far as they are bound."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from realtime_hub.scan.bound import Blocker, Env, Key, Value
@@ -104,22 +104,34 @@ class Values:
         """Note the variable that an unknown value begins with; that of a caller, if it is bound."""
         expr = value.expr
         while isinstance(expr, Member | Index | Awaited):
+            if isinstance(expr, Index) and isinstance(expr.key, Name | Member):
+                self.blocked(value.of(expr.key), blockers, depth)
             expr = expr.value if isinstance(expr, Awaited) else expr.object
-        if isinstance(expr, Call):
-            for part in (expr.receiver, *expr.arguments):
-                if part is not None and isinstance(part, Name | Member | Index):
-                    self.blocked(value.of(part), blockers, depth)
-            return
-        if isinstance(expr, Name):
-            meaning = self.meaning(value.module, expr)
-            if isinstance(meaning, Given | Looped):
+        match expr:
+            case Call():
+                for part in (expr.receiver, *expr.arguments):
+                    if isinstance(part, Name | Member | Index):
+                        self.blocked(value.of(part), blockers, depth)
+            case Name():
+                for each in self._hanging_on(value.of(expr), expr, blockers):
+                    if depth:
+                        self.blocked(each, blockers, depth - 1)
+
+    def _hanging_on(self, value: Value, name: Name, blockers: list[Blocker]) -> Iterator[Value]:
+        """Note a variable that is not bound, else what it hangs on itself."""
+        meaning = self.meaning(value.module, name)
+        match meaning:
+            case Given() | Looped():
                 found = Blocker(value.module, meaning)
                 given = value.env.get(found.key)
-                if given is None and found not in blockers:
+                if given is not None:
+                    yield Value(given.expr, given.module, {**value.env, **given.env})
+                elif found not in blockers:
                     blockers.append(found)
-                elif given is not None and depth:
-                    env = {**value.env, **given.env}
-                    self.blocked(Value(given.expr, given.module, env), blockers, depth - 1)
+            case Variable(writes=writes):
+                for write in writes:
+                    if isinstance(write.value, Record):
+                        yield from map(value.of, write.value.spreads)
 
     # Reduction
 
@@ -188,7 +200,9 @@ class Values:
         given = value.env.get(Blocker(value.module, meaning).key)
         if given is not None:
             # What a caller gives may hang on the caller's own parameters, bound further out.
-            return self.reduce(Value(given.expr, given.module, {**value.env, **given.env}))
+            found = self.reduce(Value(given.expr, given.module, {**value.env, **given.env}))
+            default = meaning.parameter.default if isinstance(meaning, Given) else None
+            return found if found or default is None else self.reduce(value.of(default))
         return [value]
 
     def _written(self, value: Value, writes: Sequence[Assignment]) -> Sequence[Value]:

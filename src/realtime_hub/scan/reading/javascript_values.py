@@ -11,6 +11,7 @@ from realtime_hub.scan.reading.patterns import bound_names
 from realtime_hub.scan.reading.reader import called_at, joined, span
 from realtime_hub.scan.reading.strings import unescaped
 from realtime_hub.scan.syntax import (
+    PROVIDED,
     Array,
     Call,
     Choice,
@@ -87,6 +88,8 @@ class JavaScriptValues(JavaScriptFunctions):
                 return Call(*span(node), function, (self._inner(node, "", -1),))
             case "class":
                 return self._class_value(node)
+            case "jsx_opening_element" | "jsx_self_closing_element":
+                return self._element(node)
             case "comment":
                 return Opaque(*span(node))
         return self._leaf(node, kind)
@@ -130,6 +133,22 @@ class JavaScriptValues(JavaScriptFunctions):
             elif not found and (node.kind() != "type_assertion" or "type" not in child.kind()):
                 value, found = self._expression(child, name, named_at), True
         return value
+
+    def _element(self, node: SgNode) -> Expr:
+        """JSX; `<Context.Provider value={...}>` and `<Context value={...}>` keep what they give."""
+        self.module.functions[self._function].renders = True
+        context: Expr | None = None
+        for child in node.children():
+            given = child.named_children()
+            words = [each.text() for each in given[:1]]
+            if child == node.field("name"):
+                context = _context(self._expression(child))
+            elif context is not None and words == ["value"] and len(given) > 1:
+                value = self._inner(given[1], "", -1)
+                self._assign(Member(*span(child), context, PROVIDED), value, child)
+            else:
+                self._part(child)
+        return Opaque(*span(node))
 
     def _awaited(self, node: SgNode) -> Expr:
         return self._await(node, self._inner(node, "", -1))
@@ -200,8 +219,10 @@ class JavaScriptValues(JavaScriptFunctions):
         receiver = self._receivers[-1] if self._receivers else None
         # Nested objects of a component's options share its `this`.
         own = receiver if receiver and receiver[1] == "{}" else (start, "{}")
-        with self._receiver(*own):
-            for each in node.named_children():
+        for each in node.named_children():
+            value = each.field("value")
+            lexical = value is not None and value.kind() == "arrow_function"
+            with self._receiver(*(receiver if receiver and lexical else own)):
                 self._field(each, fields, spreads)
         record = Record(start, end, line, tuple(fields), tuple(spreads))
         self.module.records.append((record, self._function))
@@ -308,3 +329,13 @@ class JavaScriptValues(JavaScriptFunctions):
         self._used(value, Use.ASSIGNED, node)
         self._assign(target, value, node)
         return value
+
+
+def _context(name: Expr) -> Expr | None:
+    """The context whose provider an element is."""
+    match name:
+        case Member(object=context, name="Provider"):
+            return context
+        case Name(name=text) if text.endswith("Context"):
+            return name
+    return None
