@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -44,21 +44,40 @@ class Callers:
 
     def _find(self, module: Module, number: int) -> list[tuple[Module, CallSite]]:
         function = module.functions[number]
-        numbers, names = {number}, set[str]()
         if function.method and function.name in CONSTRUCTORS:
-            numbers.add(function.parent)
-            names = {SUPER, function.name}
-            function = module.functions[function.parent]
+            return self._making(module, function)
         local = function.parent != 0 and not function.method and not function.is_class
         local = local and not _handed_out(module, function)
-        found = []
-        for name in names | names_of(module, function) | self._aliases(module, function):
-            for caller, site in self._by_name.get(name, ()):
-                if local and caller is not module:
-                    continue
-                if self._calls_it(Value(site.call, caller), module, numbers):
-                    found.append((caller, site))
-        return sorted(found, key=lambda each: (each[0].path, each[1].call.start))
+        names = names_of(module, function) | self._aliases(module, function)
+        found = [
+            (caller, site)
+            for caller, site in self._named(names)
+            if not local or caller is module
+            if self._calls_it(Value(site.call, caller), module, {number})
+        ]
+        return sorted(found, key=_place)
+
+    def _making(self, module: Module, constructor: Function) -> list[tuple[Module, CallSite]]:
+        """Where a class is made, and where those that extend it call its constructor."""
+        made = module.functions[constructor.parent]
+        numbers = {constructor.number, made.number}
+        names = names_of(module, made) | self._aliases(module, made)
+        sites = list(self._named(names))
+        sites += [
+            (caller, site)
+            for caller, site in self._named({SUPER, constructor.name})
+            if not names.isdisjoint(caller.references)
+        ]
+        found = [
+            (caller, site)
+            for caller, site in sites
+            if self._calls_it(Value(site.call, caller), module, numbers)
+        ]
+        return sorted(found, key=_place)
+
+    def _named(self, names: Set[str]) -> Iterator[tuple[Module, CallSite]]:
+        for name in names:
+            yield from self._by_name.get(name, ())
 
     def _aliases(self, module: Module, function: Function) -> set[str]:
         """Other names: of imports, and of fields that hold it."""
@@ -116,6 +135,10 @@ class Callers:
                 if site.call.method:
                     found.setdefault(site.call.method, []).append((module, site))
         return found
+
+
+def _place(found: tuple[Module, CallSite]) -> tuple[str, int]:
+    return found[0].path, found[1].call.start
 
 
 def _handed_out(module: Module, function: Function) -> bool:

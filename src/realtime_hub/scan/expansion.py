@@ -54,6 +54,7 @@ class Expansion:
     def __init__(self, values: Values) -> None:
         self._values = values
         self._listed: set[tuple[str, int, int]] = set()
+        self._passing: set[tuple[str, int, int]] = set()
 
     def all(
         self, evaluate: Callable[[Env, list[Blocker]], T], start: Expanded | None = None
@@ -259,10 +260,17 @@ class Expansion:
 
     def _through(self, iterable: Value, way: Expanded) -> list[Expanded]:
         """The list itself hangs on a parameter: bind that first."""
+        key = (iterable.module.path, iterable.expr.start, iterable.expr.end)
+        if key in self._passing:  # `for (const node of node.children)`
+            return []
         blockers: list[Blocker] = []
         for each in self._values.reduce(iterable):
             self._values.blocked(each, blockers)
-        return next((ways for each in blockers if (ways := self._bound(each, way))), [])
+        self._passing.add(key)
+        try:
+            return next((ways for each in blockers if (ways := self._bound(each, way))), [])
+        finally:
+            self._passing.discard(key)
 
     def _first(self, blocker: Blocker, site: CallSite, way: Expanded) -> list[Expanded]:
         """What `reduce` begins with."""

@@ -3,7 +3,8 @@ with named arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from realtime_hub.scan.bound import Value
@@ -37,6 +38,7 @@ class Fields:
 
     def __init__(self, values: Values) -> None:
         self._values = values
+        self._open: set[tuple[str, int, int, str]] = set()
 
     def of(self, value: Value, member: Member) -> Sequence[Value]:
         """What `owner.name` may be."""
@@ -98,11 +100,24 @@ class Fields:
 
     def closed(self, value: Value, record: Record, name: str) -> bool:
         """What an object takes over from others does not have a field."""
-        return all(
-            self._lacks(each, name)
-            for spread in record.spreads
-            for each in self._values.reduce(value.of(spread))
-        )
+        with self._opening(value, record, f"no {name}") as first:
+            return not first or all(
+                self._lacks(each, name)
+                for spread in record.spreads
+                for each in self._values.reduce(value.of(spread))
+            )
+
+    @contextmanager
+    def _opening(self, value: Value, record: Record, what: str) -> Iterator[bool]:
+        """Whether an object is not being looked into already: `all = { ...all, table }`."""
+        key = (value.module.path, record.start, record.end, what)
+        first = key not in self._open
+        self._open.add(key)
+        try:
+            yield first
+        finally:
+            if first:
+                self._open.discard(key)
 
     def _lacks(self, value: Value, name: str) -> bool:
         match value.expr:
@@ -118,6 +133,10 @@ class Fields:
     def record_field(self, value: Value, record: Record, name: str) -> list[Value]:
         """A field of an object that is written out, or of one that it takes over; what is taken
         over behind a field may replace it."""
+        with self._opening(value, record, name) as first:
+            return self._record_field(value, record, name) if first else []
+
+    def _record_field(self, value: Value, record: Record, name: str) -> list[Value]:
         own = record.get(name)
         first = -1 if own is None else own.start
         found = [] if own is None else self._values.reduce(value.of(own))

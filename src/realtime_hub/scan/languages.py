@@ -54,6 +54,12 @@ def language_of(path: str) -> str | None:
     return _LANGUAGES.get(PurePosixPath(path).suffix.lower())
 
 
+def family_of(path: str) -> str:
+    """Files of one family may call each other's functions."""
+    language = language_of(path)
+    return language if language in _READERS else JAVASCRIPT
+
+
 def read_module(path: str, source: str) -> Module:
     """Read a file's text.
 

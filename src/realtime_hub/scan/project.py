@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from realtime_hub.scan.languages import DART, PYTHON
+from realtime_hub.scan.languages import DART, PYTHON, family_of
 from realtime_hub.scan.syntax import Export, Import, Module
 
 _ENDINGS: Final = ("", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".mts", ".cjs", ".vue", ".svelte")
@@ -40,6 +40,7 @@ class Project:
         self._load = load
         self._paths = frozenset(paths) | self.modules.keys()
         self._by_ending: dict[str, list[str]] | None = None
+        self._auto: tuple[int, dict[str, list[tuple[Module, Export]]]] = (-1, {})
         self._resolved: dict[tuple[str, str], str | None] = {}
 
     @property
@@ -59,11 +60,16 @@ class Project:
 
     def mentioned(self, name: str, besides: str) -> bool:
         """Another file than the given one has the word."""
-        return bool(self._mentions(name) - {besides})
+        return bool(self._mentioning(name, besides))
+
+    def _mentioning(self, name: str, besides: str) -> set[str]:
+        """Other files of the same family that have the word."""
+        family = family_of(besides)
+        return {path for path in self._mentions(name) - {besides} if family_of(path) == family}
 
     def imported_by(self, module: Module) -> bool:
         """Another file of the tree imports the module."""
-        paths = self._mentions(word_of(module)) - {module.path}
+        paths = self._mentioning(word_of(module), module.path)
         return any(self._imports(path, module) for path in sorted(paths)[:_MOST])
 
     def _imports(self, path: str, wanted: Module) -> bool:
@@ -96,14 +102,19 @@ class Project:
 
     def auto_imported(self, name: str) -> tuple[Module, Export] | None:
         """What Nuxt knows without an import: composables, stores and utilities."""
-        found = [
-            (module, export)
-            for module in self.known
-            if any(folder in f"/{module.path}" for folder in _AUTO_IMPORTED)
-            for export in module.exports
-            if export.name == name and not export.module and export.value is None
-        ]
+        if self._auto[0] != len(self.modules):
+            self._auto = (len(self.modules), self._auto_exports())
+        found = self._auto[1].get(name, ())
         return found[0] if len(found) == 1 else None
+
+    def _auto_exports(self) -> dict[str, list[tuple[Module, Export]]]:
+        found: dict[str, list[tuple[Module, Export]]] = {}
+        for module in self.known:
+            if any(folder in f"/{module.path}" for folder in _AUTO_IMPORTED):
+                for export in module.exports:
+                    if not export.module and export.value is None:
+                        found.setdefault(export.name, []).append((module, export))
+        return found
 
     def _passed_on(
         self, module: Module, export: Export, seen: frozenset[str]

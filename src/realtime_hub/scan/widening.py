@@ -8,12 +8,16 @@ from typing import Final
 
 from realtime_hub.scan.channels import Channels, Draft
 from realtime_hub.scan.hubs import MAKERS, PACKAGE
+from realtime_hub.scan.languages import family_of
 from realtime_hub.scan.project import Project, word_of
 from realtime_hub.scan.sources import Sources
 from realtime_hub.scan.surroundings import owner
 from realtime_hub.scan.syntax import Call, Expr, Function, Module, Name, Record, unwrapped
 from realtime_hub.scan.values import Values
 from realtime_hub.scan.vocabulary import words
+
+Word = tuple[str, str]
+"""A name, behind the family of languages in which it is one."""
 
 _ROUNDS: Final = 4
 _MANY: Final = 200
@@ -23,7 +27,7 @@ _COMMON: Final = words("default constructor subscribe setup init connect start")
 
 def widened(project: Project, sources: Sources) -> tuple[Values, list[Draft]]:
     """Channels, once all files are read that call the functions around them."""
-    asked: set[str] = set()
+    asked: set[Word] = set()
     for left in reversed(range(_ROUNDS)):
         values = Values(project)
         drafts = Channels(values).find()
@@ -39,14 +43,31 @@ def widened(project: Project, sources: Sources) -> tuple[Values, list[Draft]]:
     return values, drafts
 
 
-def _mentioning(sources: Sources, names: Iterable[str]) -> set[str]:
+def _mentioning(sources: Sources, names: Iterable[Word]) -> set[str]:
     """Files in which a name stands, unless it stands everywhere."""
-    found = map(sources.mentions, names)
-    return {path for paths in found if len(paths) <= _MANY for path in paths}
+    found: set[str] = set()
+    for family, name in names:
+        paths = {path for path in sources.mentions(name) if family_of(path) == family}
+        if len(paths) <= _MANY:
+            found |= paths
+    return found
 
 
-def _names(values: Values, drafts: Iterable[Draft]) -> set[str]:
+def _names(values: Values, drafts: Iterable[Draft]) -> set[Word]:
     """Names under which functions around channels may be called from other files."""
+    by_family: dict[str, list[Draft]] = {}
+    for draft in drafts:
+        by_family.setdefault(family_of(draft.module.path), []).append(draft)
+    for module in values.project.known:
+        by_family.setdefault(family_of(module.path), [])
+    return {
+        (family, name)
+        for family, some in by_family.items()
+        for name in _names_within(values, some, family)
+    }
+
+
+def _names_within(values: Values, drafts: Iterable[Draft], family: str) -> set[str]:
     names: set[str] = set()
     objects: set[str] = set()
     for draft in drafts:
@@ -60,7 +81,7 @@ def _names(values: Values, drafts: Iterable[Draft]) -> set[str]:
                 names.add(function.name)
                 names |= set() if known else _callers(values, module, function)
     for module in values.project.known:
-        if PACKAGE.search(module.source):
+        if family_of(module.path) == family and PACKAGE.search(module.source):
             objects |= _objects(module)
     return (objects | {name for name in names if len(name) >= _LEAST}) - _COMMON
 
