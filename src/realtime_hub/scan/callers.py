@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -28,56 +28,76 @@ if TYPE_CHECKING:
 _COMMON: Final = frozenset({"this", "channel", "channels", "client", "socket", "supabase", "super"})
 
 
+Site = tuple[Module, CallSite]
+Resolved = tuple[Mapping[tuple[str, int], list[Site]], list[Site]]
+
+
 class Callers:
     """Finds callers once for each function."""
 
     def __init__(self, values: Values) -> None:
         self._values = values
-        self._known: dict[tuple[str, int], list[tuple[Module, CallSite]]] = {}
+        self._known: dict[tuple[str, int], list[Site]] = {}
+        self._leading: dict[tuple[str, str], Resolved] = {}
 
-    def of(self, module: Module, number: int) -> list[tuple[Module, CallSite]]:
+    def of(self, module: Module, number: int) -> list[Site]:
         """Where a function of the tree is called, as far as it can be told."""
         key = (module.path, number)
         if key not in self._known:
             self._known[key] = self._find(module, number)
         return self._known[key]
 
-    def _find(self, module: Module, number: int) -> list[tuple[Module, CallSite]]:
+    def _find(self, module: Module, number: int) -> list[Site]:
         function = module.functions[number]
         if function.method and function.name in CONSTRUCTORS:
             return self._making(module, function)
         local = function.parent != 0 and not function.method and not function.is_class
         local = local and not _handed_out(module, function)
         names = names_of(module, function) | self._aliases(module, function)
-        found = [
-            (caller, site)
-            for caller, site in self._named(names)
-            if not local or caller is module
-            if self._calls_it(Value(site.call, caller), module, {number})
-        ]
-        return sorted(found, key=_place)
+        paths = {module.path} if local else None
+        return self._calling(module, [function], names, paths)
 
-    def _making(self, module: Module, constructor: Function) -> list[tuple[Module, CallSite]]:
+    def _making(self, module: Module, constructor: Function) -> list[Site]:
         """Where a class is made, and where those that extend it call its constructor."""
         made = module.functions[constructor.parent]
-        numbers = {constructor.number, made.number}
         names = names_of(module, made) | self._aliases(module, made)
-        sites = list(self._named(names))
-        sites += [
-            (caller, site)
-            for caller, site in self._named({SUPER, constructor.name})
-            if not names.isdisjoint(caller.references)
-        ]
-        found = [
-            (caller, site)
-            for caller, site in sites
-            if self._calls_it(Value(site.call, caller), module, numbers)
-        ]
-        return sorted(found, key=_place)
+        near = {each.path for each in self._values.project.known if names & each.references.keys()}
+        return self._calling(module, [constructor, made], names, None) + self._calling(
+            module, [constructor, made], {SUPER, constructor.name}, near
+        )
 
-    def _named(self, names: Set[str]) -> Iterator[tuple[Module, CallSite]]:
+    def _calling(
+        self, module: Module, functions: list[Function], names: Set[str], paths: Set[str] | None
+    ) -> list[Site]:
+        """Calls of one of some functions by one of their names, in some files or in all."""
+        found: list[Site] = []
         for name in names:
-            yield from self._by_name.get(name, ())
+            by_path = self._by_name.get(name, {})
+            for path in by_path if paths is None else by_path.keys() & paths:
+                known, others = self._resolved(name, path)
+                for each in functions:
+                    found += known.get((module.path, each.number), ())
+                    found += [site for site in others if _resembles(site[1].call, each)]
+        return sorted(found, key=lambda each: (each[0].path, each[1].call.start))
+
+    def _resolved(self, name: str, path: str) -> Resolved:
+        """The calls of a name in a file, by the function that they lead to, and the rest."""
+        key = (name, path)
+        if key not in self._leading:
+            known: dict[tuple[str, int], list[Site]] = {}
+            others: list[Site] = []
+            for module, site in self._by_name[name][path]:
+                functions = {
+                    (each.module.path, each.expr.function)
+                    for each in self._values.functions(Value(site.call, module))
+                    if isinstance(each.expr, Lambda)
+                }
+                for each in functions:
+                    known.setdefault(each, []).append((module, site))
+                if not functions:
+                    others.append((module, site))
+            self._leading[key] = (known, others)
+        return self._leading[key]
 
     def _aliases(self, module: Module, function: Function) -> set[str]:
         """Other names: of imports, and of fields that hold it."""
@@ -92,31 +112,6 @@ class Callers:
         }
         return names | fields
 
-    def _calls_it(self, value: Value, module: Module, numbers: Set[int]) -> bool:
-        functions = self._values.functions(value)
-        if functions:
-            return any(
-                each.module is module
-                and isinstance(each.expr, Lambda)
-                and each.expr.function in numbers
-                for each in functions
-            )
-        return any(self._resembles(value, module.functions[each]) for each in numbers)
-
-    def _resembles(self, value: Value, function: Function) -> bool:
-        """A method of an object that can't be followed, with the class's name: `hub.listen()`
-        where the class is RealtimeHub."""
-        call = value.expr
-        if not function.class_name.strip("{}") or not isinstance(call, Call):
-            return False
-        match call.receiver:
-            case Name(name=name) | Member(name=name):
-                plain = name.lower().replace("_", "").removesuffix("ref")
-                known = function.class_name.lower()
-                near = known.startswith(plain) or known.endswith(plain)
-                return len(plain) > 3 and plain not in _COMMON and near
-        return False
-
     @cached_property
     def _renamed(self) -> Mapping[str, set[str]]:
         """Other names under which imported things are known, by their own."""
@@ -128,17 +123,29 @@ class Callers:
         return found
 
     @cached_property
-    def _by_name(self) -> Mapping[str, list[tuple[Module, CallSite]]]:
-        found: dict[str, list[tuple[Module, CallSite]]] = {}
+    def _by_name(self) -> Mapping[str, Mapping[str, list[Site]]]:
+        """Calls by the name of what is called, and by their file."""
+        found: dict[str, dict[str, list[Site]]] = {}
         for module in self._values.project.known:
             for site in module.calls:
                 if site.call.method:
-                    found.setdefault(site.call.method, []).append((module, site))
+                    paths = found.setdefault(site.call.method, {})
+                    paths.setdefault(module.path, []).append((module, site))
         return found
 
 
-def _place(found: tuple[Module, CallSite]) -> tuple[str, int]:
-    return found[0].path, found[1].call.start
+def _resembles(call: Call, function: Function) -> bool:
+    """A method of an object that can't be followed, with the class's name: `hub.listen()`
+    where the class is RealtimeHub."""
+    if not function.class_name.strip("{}"):
+        return False
+    match call.receiver:
+        case Name(name=name) | Member(name=name):
+            plain = name.lower().replace("_", "").removesuffix("ref")
+            known = function.class_name.lower()
+            near = known.startswith(plain) or known.endswith(plain)
+            return len(plain) > 3 and plain not in _COMMON and near
+    return False
 
 
 def _handed_out(module: Module, function: Function) -> bool:

@@ -47,7 +47,6 @@ class Values:
         self._choices = Choices(self)
         self._fields = Fields(self)
         self._calls = Calls(self)
-        self._called: dict[tuple[str, int, int], list[Value]] = {}
         self._busy: set[tuple[str, int, int, str]] = set()
         self._steps = 0
 
@@ -273,12 +272,7 @@ class Values:
 
     def functions(self, value: Value) -> list[Value]:
         """The functions of the tree that a call calls."""
-        if value.env or self._busy:
-            return self._calls.functions(value)
-        key = (value.module.path, value.expr.start, value.expr.end)
-        if key not in self._called:
-            self._called[key] = self._calls.functions(value)
-        return self._called[key]
+        return self._calls.functions(value)
 
     def bindings(self, function: Value, call: Call, caller: Value) -> list[tuple[Key, Value]]:
         """What a call gives for each parameter."""
