@@ -51,10 +51,8 @@ class Callers:
         function = module.functions[number]
         if function.method and function.name in CONSTRUCTORS:
             return self._making(module, function)
-        local = function.parent != 0 and not function.method and not function.is_class
-        local = local and not _handed_out(module, function)
         names = names_of(module, function) | self._aliases(module, function)
-        paths = {module.path} if local else None
+        paths = {module.path} if is_local(module, function) else None
         return self._calling(module, [function], names, paths)
 
     def _making(self, module: Module, constructor: Function) -> list[Site]:
@@ -146,6 +144,12 @@ def _resembles(call: Call, function: Function) -> bool:
             near = known.startswith(plain) or known.endswith(plain)
             return len(plain) > 3 and plain not in _COMMON and near
     return False
+
+
+def is_local(module: Module, function: Function) -> bool:
+    """Other files can't call it: it is within a function that does not give it away."""
+    within = function.parent != 0 and not function.method and not function.is_class
+    return within and not _handed_out(module, function)
 
 
 def _handed_out(module: Module, function: Function) -> bool:

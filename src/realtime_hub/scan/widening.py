@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Set
 from typing import Final
 
+from realtime_hub.scan.callers import is_local
 from realtime_hub.scan.channels import Channels, Draft
 from realtime_hub.scan.hubs import MAKERS, PACKAGE
 from realtime_hub.scan.languages import family_of
@@ -87,7 +88,8 @@ def _names_within(values: Values, drafts: Iterable[Draft], family: str) -> set[s
 
 
 def _around(module: Module, number: int) -> Iterator[Function]:
-    return (each for each in module.enclosing(number) if not each.renders)
+    """Functions around a place that other files may call."""
+    return (f for f in module.enclosing(number) if not f.renders and not is_local(module, f))
 
 
 def _callers(values: Values, module: Module, function: Function) -> set[str]:
