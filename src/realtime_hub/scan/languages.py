@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 from ast_grep_py import SgRoot, register_dynamic_language
@@ -51,9 +52,10 @@ _NOT_LINE_END: Final = re.compile(r"[^\n]")
 
 def language_of(path: str) -> str | None:
     """By the name's ending; None for what is not code of a kind that is known."""
-    return _LANGUAGES.get(PurePosixPath(path).suffix.lower())
+    return _LANGUAGES.get(posixpath.splitext(path)[1].lower())
 
 
+@cache
 def family_of(path: str) -> str:
     """Files of one family may call each other's functions."""
     language = language_of(path)
@@ -67,7 +69,7 @@ def read_module(path: str, source: str) -> Module:
         RecursionError: it is nested too deeply.
         KeyError: its ending is not known.
     """
-    language = _LANGUAGES[PurePosixPath(path).suffix.lower()]
+    language = _LANGUAGES[posixpath.splitext(path)[1].lower()]
     text = source
     if language in SCRIPTS:
         text, language = script_of(source)
