@@ -40,6 +40,7 @@ _TRANSPARENT: Final = frozenset(
         "instantiation_expression",
     }
 )
+_SPREAD: Final = "spread_element"
 _FALLBACKS: Final = frozenset({"??=", "||=", "&&="})
 _JOINING: Final = {"&&": "and", "||": "or", "!": "not"}
 _CONSTANTS: Final = {"true": True, "false": False, "null": None, "undefined": None}
@@ -135,20 +136,44 @@ class JavaScriptValues(JavaScriptFunctions):
         return value
 
     def _element(self, node: SgNode) -> Expr:
-        """JSX; `<Context.Provider value={...}>` and `<Context value={...}>` keep what they give."""
+        """JSX: a component is called with its properties.
+
+        `<Context.Provider value={...}>` and `<Context value={...}>` keep what they give.
+        """
         self.module.functions[self._function].renders = True
-        context: Expr | None = None
-        for child in node.children():
-            given = child.named_children()
-            words = [each.text() for each in given[:1]]
-            if child == node.field("name"):
-                context = _context(self._expression(child))
-            elif context is not None and words == ["value"] and len(given) > 1:
-                value = self._inner(given[1], "", -1)
-                self._assign(Member(*span(child), context, PROVIDED), value, child)
-            else:
-                self._part(child)
-        return Opaque(*span(node))
+        start, end, line = span(node)
+        name = node.field("name")
+        if name is None:
+            return self._opaque(node)
+        function = self._expression(name)
+        fields: list[tuple[str, Expr]] = []
+        spreads: list[Expr] = []
+        for child in node.named_children():
+            if child.kind() == "jsx_attribute":
+                fields += self._attribute(child)
+            elif child != name:
+                inner = child.named_children()
+                if child.kind() == "jsx_expression" and inner[0:1] and inner[0].kind() == _SPREAD:
+                    spreads.append(self._inner(inner[0], "", -1))
+                else:
+                    self._part(child)
+        given = Record(start, end, line, tuple(fields), tuple(spreads))
+        context, value = _context(function), given.get("value")
+        if context is not None and value is not None:
+            self._assign(Member(start, end, line, context, PROVIDED), value, node)
+        if not name.text()[0].islower():
+            self._note_call(Call(start, end, line, function, (given,), opening=span(name)[1]))
+        return Opaque(start, end, line)
+
+    def _attribute(self, node: SgNode) -> list[tuple[str, Expr]]:
+        """`name="text"`, `name={value}`; one without a value is true."""
+        parts = node.named_children()
+        key = parts[0].text()
+        if len(parts) < 2:
+            return [(key, Literal(*span(node), True))]
+        value = parts[1]
+        braced = value.kind() == "jsx_expression"
+        return [(key, self._inner(value, "", -1) if braced else self._expression(value))]
 
     def _awaited(self, node: SgNode) -> Expr:
         return self._await(node, self._inner(node, "", -1))
