@@ -7,12 +7,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from realtime_hub.scan.bound import Value
+from realtime_hub.scan.lifecycle import CALLBACKS
+from realtime_hub.scan.scopes import Given
 from realtime_hub.scan.shapes import names_of
 from realtime_hub.scan.syntax import (
     PROVIDED,
     SUPER,
     Call,
     CallSite,
+    Expr,
     Function,
     Lambda,
     Member,
@@ -53,7 +56,41 @@ class Callers:
             return self._making(module, function)
         names = names_of(module, function) | self._aliases(module, function)
         paths = {module.path} if is_local(module, function) else None
-        return self._calling(module, [function], names, paths)
+        return self._calling(module, [function], names, paths) + self._given(module, function)
+
+    def _given(self, module: Module, function: Function) -> list[Site]:
+        """Where a parameter is called that the function is handed on for: `listen(handler)`."""
+        names = names_of(module, function)
+
+        def is_it(given: Expr | None) -> bool:
+            match given:
+                case Name(name=name):
+                    return name in names
+                case Lambda(function=number):
+                    return number == function.number
+                case Call(method=method, arguments=(inner, *_)) if method in CALLBACKS:
+                    return is_it(inner)
+            return False
+
+        found: list[Site] = []
+        for site in module.calls:
+            if site.call.method in CALLBACKS or not any(map(is_it, site.call.arguments)):
+                continue
+            for target in self._values.functions(Value(site.call, module)):
+                number = target.expr.function if isinstance(target.expr, Lambda) else 0
+                for each in target.module.functions[number].parameters:
+                    if not each.path and is_it(site.call.argument(each.position, each.keyword)):
+                        found += self._calls_of(target.module, number, each.name)
+        return found
+
+    def _calls_of(self, module: Module, number: int, name: str) -> list[Site]:
+        return [
+            (module, site)
+            for site in module.calls
+            if isinstance(site.call.function, Name) and site.call.method == name
+            if isinstance(meaning := self._values.meaning(module, site.call.function), Given)
+            if meaning.function == number
+        ]
 
     def _making(self, module: Module, constructor: Function) -> list[Site]:
         """Where a class is made, and where those that extend it call its constructor."""

@@ -70,6 +70,7 @@ class Holding:
         self._draft = draft
         self.found = Handles(draft, modules={draft.module.path: draft.module})
         self._names: set[str] = set()
+        self._calls: set[tuple[str, int, int]] = set()
         self._fields: set[str] = set()
         for _ in range(_ROUNDS):
             before = self._size()
@@ -129,6 +130,7 @@ class Holding:
         for caller, site in self._values.callers(module, function.number):
             self.found.modules.setdefault(caller.path, caller)
             self._names.add(site.call.method)
+            self._calls.add((caller.path, site.call.start, site.call.end))
 
     def _add(self, module: Module, place: Place) -> None:
         self.found.places.add((module.path, place))
@@ -226,13 +228,7 @@ class Holding:
                 return True
             known = not self._names.isdisjoint(_names_of(expr))
             return known and self._held(module, self._values.scopes(module).place(expr))
-        if isinstance(expr, Call) and self.found.returning:
-            return any(
-                isinstance(each.expr, Lambda)
-                and (each.module.path, each.expr.function) in self.found.returning
-                for each in self._values.functions(Value(expr, module))
-            )
-        return False
+        return isinstance(expr, Call) and (module.path, expr.start, expr.end) in self._calls
 
     def _held(self, module: Module, place: Place | None) -> bool:
         if place is None:
