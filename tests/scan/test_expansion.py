@@ -125,6 +125,63 @@ EACH_TWO = {
 }
 
 
+ON_ITSELF = {
+    "a loop over a part of its own variable": (
+        "src/tree.ts",
+        """
+        for (const node of node.children) {
+          const channel = supabase.channel('x')
+          channel.on('postgres_changes', { event: '*', table: node.table }, f).subscribe()
+        }
+        """,
+        ("node.table", "*"),
+    ),
+    "a loop over its own variable, in Python": (
+        "src/lines.py",
+        """
+        def follow(line):
+            for line in line.split():
+                channel = client.channel("x")
+                channel.on_postgres_changes("*", schema="public", table=line, callback=f)
+        """,
+        ("line", "*"),
+    ),
+    "an object that takes itself over": (
+        "src/all.ts",
+        """
+        let all = { event: 'INSERT' }
+        all = { ...all, table: 'boats' }
+        const channel = supabase.channel('x')
+        channel.on('postgres_changes', { event: all.event, table: all.table }, f).subscribe()
+        """,
+        ("boats", "INSERT"),
+    ),
+    "classes that extend each other": (
+        "src/classes.ts",
+        """
+        class Back extends Front {
+          go() {
+            const channel = supabase.channel('x')
+            channel.on('postgres_changes', { event: '*', table: this.table }, f).subscribe()
+          }
+        }
+        class Front extends Back {}
+        new Front().go()
+        """,
+        ("this.table", "*"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ON_ITSELF)
+def test_what_hangs_on_itself_comes_to_an_end(tmp_path: Path, what: str) -> None:
+    name, text, said = ON_ITSELF[what]
+    found = scanned(tmp_path, {name: text})
+    assert {(each.table, each.event) for each in (*found.subscriptions, *found.unresolved)} == {
+        said
+    }
+
+
 @pytest.mark.parametrize(("text", "expected"), EACH_TWO.values(), ids=EACH_TWO)
 def test_each_table_is_found(tmp_path: Path, text: str, expected: set[tuple[str, str]]) -> None:
     found = scanned(tmp_path, {"x.ts": text.replace("ON", ON)})
