@@ -156,6 +156,15 @@ ON_ITSELF = {
         """,
         ("boats", "INSERT"),
     ),
+    "a text put together with itself": (
+        "src/text.ts",
+        """
+        let table = 'boats'
+        table = `${table}_${season}`
+        supabase.channel('x').on('postgres_changes', { event: '*', table }, f).subscribe()
+        """,
+        ("table", "*"),
+    ),
     "classes that extend each other": (
         "src/classes.ts",
         """

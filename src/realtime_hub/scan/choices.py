@@ -136,7 +136,7 @@ class Choices:
     def _tested(self, value: Value, test: Test) -> bool | None:
         parts = [value.of(each) for each in test.operands]
         if test.operator in {"==", "!="}:
-            same = self._same(*parts)
+            same = self._same(*parts) if len(parts) == 2 else None  # damaged code has more
             return None if same is None else same is (test.operator == "==")
         said = [self.truth(each) for each in parts]
         if test.operator == "not":

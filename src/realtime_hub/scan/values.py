@@ -47,6 +47,7 @@ class Values:
         self._choices = Choices(self)
         self._fields = Fields(self)
         self._calls = Calls(self)
+        self._joining: set[tuple[str, int, int]] = set()
         self._busy: set[tuple[str, int, int, str]] = set()
         self._steps = 0
 
@@ -89,9 +90,8 @@ class Values:
                 return None
             case Literal(value=text):
                 return str(text)
-            case Template(parts=parts):
-                texts = [self.text(value.of(part), blockers) for part in parts]
-                return None if None in texts else "".join(map(str, texts))
+            case Template() as template:
+                return self._joined(value, template, blockers)
             case Member(object=Name(name=owner) | Member(name=owner), name=name):
                 known = ENUMERATIONS.get(owner, {}).get(name)
                 if known is not None:
@@ -99,6 +99,19 @@ class Values:
         if blockers is not None:
             self.blocked(value, blockers)
         return None
+
+    def _joined(
+        self, value: Value, template: Template, blockers: list[Blocker] | None
+    ) -> str | None:
+        key = (value.module.path, template.start, template.end)
+        if key in self._joining:  # `name = `${name}-${id}``
+            return None
+        self._joining.add(key)
+        try:
+            texts = [self.text(value.of(part), blockers) for part in template.parts]
+        finally:
+            self._joining.discard(key)
+        return None if None in texts else "".join(map(str, texts))
 
     def blocked(self, value: Value, blockers: list[Blocker], depth: int = _LEVELS) -> None:
         """Note the variable that an unknown value begins with; that of a caller, if it is bound."""
