@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
+# Tests run in an order drawn from the commit: another one each time, and a red run can be repeated.
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null | cut -c1-7 | grep . || echo 0)
 
 .PHONY: demo test check faults bench conformance install lock web docs clean
 
@@ -10,7 +12,8 @@ demo: install ## start a database, a gateway and a call centre's load, and say w
 	$(RUN)/realtime-hub demo
 
 test: $(VENV)/.dev ## run the tests, but for the slow ones
-	$(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults"
+	$(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults" \
+		--randomly-seed=$$((0x$(COMMIT)))
 
 check: $(VENV)/.dev ## what CI runs beside the tests
 	$(RUN)/ruff check .
