@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Sequence
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 from aiohttp import web
@@ -59,6 +60,13 @@ log = structlog.get_logger(__name__)
 _LOOK_SECONDS: Final = 0.25
 
 
+class _Closable(Protocol):
+    def aclose(self) -> Awaitable[object]: ...
+
+
+Part = TypeVar("Part", bound=_Closable)
+
+
 class Service:
     """One gateway process: the source, the log, the hub and the sockets.
 
@@ -69,7 +77,7 @@ class Service:
         self._settings = settings
         self._routes = routes
         self._proxy = None if settings.proxy_to is None else Proxy(settings.proxy_to)
-        self._pools: list[Pool] = []
+        self._parts = AsyncExitStack()
         self._supervisor = Supervisor()
         self._started = time.time()
         self.port = 0
@@ -85,17 +93,19 @@ class Service:
         self._catalog_pool = await self._pool(settings.catalog_connections, "catalog")
         self._auth_pool = await self._pool(settings.authorization_connections, "authorization")
         self._catalog = PostgresCatalog(self._catalog_pool, settings.publication)
-        self._oracle = PostgresFilterOracle(self._catalog_pool)
-        self._authorizer = PostgresAuthorizer(
-            self._auth_pool,
-            strict_deletes=settings.deletes is Deletes.STRICT,
-            statement_timeout=settings.policy_timeout,
-            patience=settings.policy_patience,
-            poll_interval=settings.membership_poll,
-            publications=[settings.publication],
+        self._oracle = await self._own(PostgresFilterOracle(self._catalog_pool))
+        self._authorizer = await self._own(
+            PostgresAuthorizer(
+                self._auth_pool,
+                strict_deletes=settings.deletes is Deletes.STRICT,
+                statement_timeout=settings.policy_timeout,
+                patience=settings.policy_patience,
+                poll_interval=settings.membership_poll,
+                publications=[settings.publication],
+            )
         )
         self._sources = sources = _Walsenders(settings, self._catalog)
-        self._log = await _open_log(settings, await sources.identify())
+        self._log = await self._own(await _open_log(settings, await sources.identify()))
         cursors = Cursors(cursor_key(self._log.secret))
         self._registry = Registry()
         self._dispatcher = Dispatcher(
@@ -105,25 +115,27 @@ class Service:
             max_change_bytes=settings.max_change_bytes,
             cursor=cursors.write,
         )
-        self._bus = LocalBus()
-        self._rooms = Rooms(self._bus, asyncio.get_running_loop(), window=settings.presence_window)
+        bus = await self._own(LocalBus())
+        self._rooms = Rooms(bus, asyncio.get_running_loop(), window=settings.presence_window)
         self._messages = MessageTable(self._catalog_pool, keep=settings.messages_retention)
         self._replayer = Replayer(self._log, self._authorizer, self._registry, self._dispatcher)
         snapshots = PostgresSnapshots(await self._pool(2, "snapshots"), search_path=SEARCH_PATH)
         recent = Recent(self._log, horizon=await snapshots.newest_xid())
-        self._snapshotter = Snapshotter(
-            snapshots,
-            self._replayer,
-            recent,
-            self._authorizer,
-            self._catalog,
-            self._oracle,
-            max_bytes=settings.max_change_bytes,
+        snapshotter = await self._own(
+            Snapshotter(
+                snapshots,
+                self._replayer,
+                recent,
+                self._authorizer,
+                self._catalog,
+                self._oracle,
+                max_bytes=settings.max_change_bytes,
+            )
         )
         self._membership = Membership(
             self._registry,
             self._replayer,
-            self._snapshotter,
+            snapshotter,
             self._authorizer,
             self._catalog,
             self._oracle,
@@ -133,19 +145,28 @@ class Service:
             since=Position(self._log.epoch, await self._messages.end(), 0),
             max_bytes=settings.max_broadcast_bytes,
         )
-        self._stream = Stream(
-            sources,
-            self._log,
-            self._authorizer,
-            self._dispatcher,
-            self._membership.announce,
-            self._reader,
-            recent,
+        self._stream = await self._own(
+            Stream(
+                sources,
+                self._log,
+                self._authorizer,
+                self._dispatcher,
+                self._membership.announce,
+                self._reader,
+                recent,
+            )
         )
-        self._resumes = await _open_resumes(settings)
+        self._resumes = await self._own(await _open_resumes(settings))
         self._slot = SlotWatch(self._catalog_pool, settings.slot, self._is_streaming)
         self._gateway = self._make_gateway(cursors)
+        self._parts.push_async_callback(self._supervisor.stop)
+        self._parts.push_async_callback(self._gateway.stop)
+        if self._proxy is not None:
+            await self._own(self._proxy)
         self.port = await self._gateway.start(settings.host, settings.port)
+        self._supervisor.start("silent connections", self._gateway.sweep())
+        self._supervisor.start("private channels", self._gateway.recheck())
+        self._supervisor.start("pings", self._gateway.ping())
         self._supervisor.start("memberships", self._authorizer.watch())
         self._supervisor.start("stream", self._stream.run())
         self._supervisor.start("replays", self._replayer.run())
@@ -162,21 +183,11 @@ class Service:
         await self._supervisor.wait()
 
     async def stop(self) -> None:
-        """Tell clients, confirm what was kept, and close everything; may be called again."""
-        if self.port:
-            if self._proxy is not None:
-                await self._proxy.aclose()
-            await self._gateway.stop()
-            await self._supervisor.stop()
-            await self._snapshotter.aclose()
-            await self._resumes.aclose()
-            await self._stream.aclose()
-            await self._log.aclose()
-            await self._authorizer.aclose()
-            await self._oracle.aclose()
-            await self._bus.aclose()
-        while self._pools:
-            await self._pools.pop().aclose()
+        """Tell clients, confirm what was kept, and close everything that was begun.
+
+        May be called again, and after a start that failed.
+        """
+        await self._parts.aclose()
 
     def statistics(self) -> dict[str, Any]:
         """Counters and gauges for `/api/stats`."""
@@ -238,9 +249,12 @@ class Service:
 
     async def _pool(self, size: int, purpose: str) -> Pool:
         dsn = self._settings.database_url.get_secret_value()
-        pool = await open_pool(dsn, size=size, application_name=f"realtime_hub_{purpose}")
-        self._pools.append(pool)
-        return pool
+        name = f"realtime_hub_{purpose}"
+        return await self._own(await open_pool(dsn, size=size, application_name=name))
+
+    async def _own(self, part: Part) -> Part:
+        """Have it closed at the end; what was made last is closed first."""
+        return await self._parts.enter_async_context(aclosing(part))
 
     def _make_gateway(self, cursors: Cursors) -> Gateway:
         settings = self._settings

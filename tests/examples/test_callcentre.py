@@ -20,8 +20,8 @@ from realtime_hub.errors import TableNotPublishedError
 from tests.library.worlds import QUICK, closed
 from tests.support.gateway import PUBLICATION
 from tests.support.inprocess import serving
-from tests.support.reading import until
 from tests.support.tokens import make_token
+from tests.support.waiting import until
 
 # The rejoins of the channel that never works read attributes that websockets has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:ConnectionClosed:DeprecationWarning")

@@ -17,7 +17,7 @@ import pytest
 
 from tests.library.worlds import prepare
 from tests.support.gateway import free_port
-from tests.support.reading import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 

@@ -34,9 +34,17 @@ from realtime_hub.log.memory import MemoryChangeLog
 from realtime_hub.lsn import Position
 from realtime_hub.node.membership import Membership
 from realtime_hub.node.replay import Replayer
+from realtime_hub.node.supervisor import Supervisor
 from realtime_hub.wire.broadcast import Broadcast
 from realtime_hub.wire.cursor import Cursors, cursor_key
-from tests.hub.parts import SetAuthorizer, SetOracle, make_table, no_snapshots, row
+from tests.hub.parts import (
+    NoSnapshots,
+    SetAuthorizer,
+    SetOracle,
+    make_table,
+    row,
+    snapshotter,
+)
 
 LLAMADAS: dict[str, Any] = {"event": "*", "schema": "public", "table": "llamadas"}
 CITAS: dict[str, Any] = {"event": "*", "schema": "public", "table": "citas"}
@@ -89,7 +97,7 @@ class Names:
 
 class SetPolicies:
     """What each subject may do in private topics; everything, where nothing is set. Answers
-    can be held back, and the database can be away."""
+    can be held back, the database can be away, and asking can fail as nobody expected."""
 
     def __init__(self) -> None:
         self.reads: dict[str, ChannelRights] = {}
@@ -99,6 +107,7 @@ class SetPolicies:
         self.open = asyncio.Event()
         self.open.set()
         self.away = False
+        self.broken = False
 
     async def readable(self, identity: Identity, topic: str) -> ChannelRights:
         await self._ask(identity, topic, "read")
@@ -116,6 +125,8 @@ class SetPolicies:
         await self.open.wait()
         if self.away:
             raise DatabaseUnreachableError("no connection to 10.0.0.1")
+        if self.broken:
+            raise LookupError("unforeseen")
 
 
 class SetMessages:
@@ -147,10 +158,11 @@ class Stand:
         self.cursors = Cursors(cursor_key(self.log.secret))
         self.dispatcher = Dispatcher(self.registry, authorizer, oracle, cursor=self.cursors.write)
         self.replayer = Replayer(self.log, authorizer, self.registry, self.dispatcher)
+        self.snapshots = NoSnapshots()
         self.membership = Membership(
             self.registry,
             self.replayer,
-            no_snapshots(self.replayer),
+            snapshotter(self.replayer, self.snapshots),
             authorizer,
             self.catalog,
             oracle,
@@ -207,9 +219,13 @@ async def standing(
 ) -> AsyncIterator[Stand]:
     stand = Stand(settings or GatewaySettings(close_timeout=1.0), routes)
     stand.port = await stand.gateway.start("127.0.0.1", 0)
-    replays = asyncio.create_task(stand.replayer.run())
+    supervisor = Supervisor()
+    supervisor.start("replays", stand.replayer.run())
+    supervisor.start("silent connections", stand.gateway.sweep())
+    supervisor.start("private channels", stand.gateway.recheck())
+    supervisor.start("pings", stand.gateway.ping())
     try:
         yield stand
     finally:
-        replays.cancel()
         await stand.gateway.stop()
+        await supervisor.stop()

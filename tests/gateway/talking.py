@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -52,13 +51,6 @@ async def reply_to(channel: Channel, ref: str = "900") -> Frame:
 async def quiet(channel: Channel) -> None:
     """Whatever was on its way has come once a heartbeat is answered."""
     await channel.client.heartbeat()
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Let the server's tasks run until they have brought something about."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 async def track(channel: Channel, payload: Any, event: str = "track") -> Frame:

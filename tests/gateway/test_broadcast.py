@@ -17,7 +17,6 @@ from tests.gateway.talking import (
     VERSIONS,
     Connecting,
     acked,
-    eventually,
     heard,
     hears,
     quiet,
@@ -26,6 +25,7 @@ from tests.gateway.talking import (
     track,
 )
 from tests.support.client import Channel, Frame, RealtimeClient
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize(("sender", "receiver"), PAIRS)
@@ -242,5 +242,5 @@ async def test_nothing_is_left_of_rooms_that_all_have_left(
                 await channel.leave()
     for client in clients:
         await client.close()
-    await eventually(lambda: len(stand.rooms) == 0)
+    await until(lambda: len(stand.rooms) == 0)
     assert stand.gateway.snapshot().channels == 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+import structlog.testing
 
 from realtime_hub.errors import ReplayError
 from realtime_hub.gateway.limits import GatewaySettings
@@ -21,7 +22,6 @@ from tests.gateway.talking import (
     VERSIONS,
     Connecting,
     acked,
-    eventually,
     heard,
     hears,
     present,
@@ -33,6 +33,7 @@ from tests.gateway.talking import (
     who_is_there,
 )
 from tests.support.client import RealtimeClient
+from tests.support.waiting import until
 
 
 async def test_private_and_public_rooms_of_one_topic_are_apart(connect: Connecting) -> None:
@@ -133,6 +134,22 @@ async def test_while_the_policies_can_not_be_asked_joins_are_refused_and_broadca
     assert await hears(hearing, 1) == [{"n": 1}]
 
 
+async def test_a_question_that_breaks_ends_the_channel_that_would_wait_for_it(
+    stand: Stand, connect: Connecting
+) -> None:
+    hearing = await (await connect(token=EVA)).join("room", private=True)
+    speaking = await (await connect()).join("room", private=True)
+    stand.policies.broken = True
+    with structlog.testing.capture_logs() as logs:
+        await say(speaking, {"n": 0})
+        await speaking.wait_system("error", "Something went wrong")
+        await speaking.wait(lambda frame: frame.event == "phx_close")
+    assert [(entry["event"], entry["topic"]) for entry in logs] == [("seat_broke", speaking.topic)]
+    stand.policies.broken = False
+    await say(await (await connect()).join("room", private=True), {"n": 1})
+    assert await hears(hearing, 1) == [{"n": 1}]
+
+
 async def test_a_refreshed_token_that_may_not_read_ends_the_channel(
     stand: Stand, connect: Connecting
 ) -> None:
@@ -154,7 +171,7 @@ async def test_a_refreshed_token_is_asked_for_its_right_to_write_too(
     await hears(hearing, 1)
     stand.policies.writes["eva", Extension.BROADCAST] = False
     await speaking.push("access_token", {"access_token": EVA})
-    await eventually(lambda: ("eva", "room", "read") in stand.policies.asked)
+    await until(lambda: ("eva", "room", "read") in stand.policies.asked)
     await quiet(speaking)
     await say(speaking, {"n": 2})
     await quiet(speaking)
@@ -210,7 +227,7 @@ async def test_nothing_comes_twice_and_nothing_is_lost_where_replay_meets_live(
     stand.kept.open.clear()
     client = await connect()
     joining = asyncio.create_task(client.join("room", **replaying(since=0, limit=25)))
-    await eventually(lambda: bool(stand.kept.asked))
+    await until(lambda: bool(stand.kept.asked))
     for number in (2, 4):
         stand.rooms.say(room, kept(number, replayed=False))
     stand.kept.open.set()

@@ -14,7 +14,7 @@ from realtime_hub.gateway import resume
 from realtime_hub.gateway.resume import ResumeBook, ResumeKey, ResumeRecord
 from realtime_hub.gateway.resumefile import SqliteResumeStore
 from realtime_hub.lsn import Position
-from tests.support.reading import until
+from tests.support.waiting import until
 
 MAX_AGE = 100.0
 HERE, GONE = ResumeKey("here-here", "anon", ""), ResumeKey("gone-gone", "anon", "")

@@ -6,17 +6,18 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from realtime_hub.errors import SnapshotError
 from realtime_hub.gateway.limits import CloseCode, GatewaySettings
 from realtime_hub.hub.listeners import Gap
 from realtime_hub.hub.ports import SourceState
 from tests.gateway.parts import CITAS, LLAMADAS, OTRA, Stand, standing
 from tests.support.client import PATHS, RealtimeClient
+from tests.support.waiting import until
 
 BOTH = pytest.mark.parametrize("version", ["1.0.0", "2.0.0"])
 
@@ -31,13 +32,6 @@ async def stand() -> AsyncIterator[Stand]:
 async def client(stand: Stand) -> AsyncIterator[RealtimeClient]:
     async with await RealtimeClient.connect(stand.url, "anon") as client:
         yield client
-
-
-async def eventually(condition: Any) -> None:
-    """Let the server's tasks run until they have brought something about."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 # Changes
@@ -141,7 +135,7 @@ async def test_nothing_is_lost_while_a_channel_is_joined_again(
     stand.catalog.open.clear()
     asked = stand.catalog.asked
     again = asyncio.create_task(client.join("room", [LLAMADAS]))
-    await eventually(lambda: stand.catalog.asked > asked)
+    await until(lambda: stand.catalog.asked > asked)
     stand.insert(1, 0, "x")
     stand.catalog.open.set()
     channel = await again
@@ -157,7 +151,7 @@ async def test_nothing_of_one_identity_follows_the_join_of_another(
     stand.catalog.open.clear()
     asked = stand.catalog.asked
     again = asyncio.create_task(client.join("room", [LLAMADAS], access_token="authenticated/eva"))
-    await eventually(lambda: stand.catalog.asked > asked)
+    await until(lambda: stand.catalog.asked > asked)
     stand.insert(1, 0, "x")
     stand.catalog.open.set()
     channel = await again
@@ -175,7 +169,7 @@ async def test_what_is_held_for_too_long_becomes_a_gap_after_the_reply() -> None
         stand.catalog.open.clear()
         asked = stand.catalog.asked
         again = asyncio.create_task(client.join("room", [LLAMADAS]))
-        await eventually(lambda: stand.catalog.asked > asked)
+        await until(lambda: stand.catalog.asked > asked)
         for number in range(10):
             stand.insert(number, 0, "x" * 5_000)
         stand.catalog.open.set()
@@ -188,7 +182,7 @@ async def test_a_join_that_waits_holds_up_neither_other_channels_nor_heartbeats(
 ) -> None:
     stand.catalog.open.clear()
     slow = asyncio.create_task(client.join("slow", [LLAMADAS]))
-    await eventually(lambda: stand.catalog.asked > 0)
+    await until(lambda: stand.catalog.asked > 0)
     assert (await client.heartbeat()).payload["status"] == "ok"
     assert (await client.join("quick")).joined
     assert not slow.done()
@@ -383,9 +377,32 @@ async def test_more_connections_than_allowed_are_refused_until_one_leaves() -> N
             with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
                 await RealtimeClient.connect(stand.url, "anon")
             assert refusal.value.status == 429
-        await eventually(lambda: stand.gateway.snapshot().connections == 0)
+        await until(lambda: stand.gateway.snapshot().connections == 0)
         async with await RealtimeClient.connect(stand.url, "anon"):
             assert stand.metrics.handshakes == {"101": 2, "429": 1}
+
+
+# Snapshots
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (SnapshotError("the role may not"), "the role may not"),
+        (TimeoutError(), "the rows were read too slowly"),
+        (LookupError("unforeseen"), "the rows could not be read"),
+    ],
+)
+async def test_a_snapshot_that_fails_is_a_gap_and_what_follows_comes(
+    stand: Stand, error: Exception, reason: str
+) -> None:
+    stand.snapshots.error = error
+    async with await RealtimeClient.connect(stand.url, "anon") as raw:
+        channel = await raw.join("room", [{**LLAMADAS, "snapshot": True}])
+        said = await channel.wait_system("ok", "Gap: ")
+        assert reason in said["message"]
+        stand.insert(1, 0, "x")
+        assert [c["data"]["record"]["id"] for c in await channel.wait_changes(1)] == [1]
 
 
 # The end of a connection
@@ -397,10 +414,10 @@ async def test_a_client_that_goes_away_leaves_every_channel(stand: Stand) -> Non
     await raw.join("b", [CITAS])
     stand.catalog.open.clear()
     await raw.send("realtime:c", "phx_join", {"config": {"postgres_changes": [LLAMADAS]}})
-    await eventually(lambda: stand.gateway.snapshot().channels == 3)
+    await until(lambda: stand.gateway.snapshot().channels == 3)
     assert raw.socket._response.connection is not None
     raw.socket._response.connection.transport.abort()
-    await eventually(lambda: stand.gateway.snapshot().connections == 0)
+    await until(lambda: stand.gateway.snapshot().connections == 0)
     assert len(stand.registry) == 0
     stand.catalog.open.set()
     await asyncio.sleep(0.01)
@@ -456,14 +473,14 @@ async def test_a_slow_client_is_told_to_come_back_and_others_get_everything() ->
         await socket.send_str(json.dumps(["1", "1", "realtime:room", "phx_join", config]))
         async with await RealtimeClient.connect(stand.url, "anon") as quick:
             channel = await quick.join("room", [LLAMADAS])
-            await eventually(lambda: len(stand.registry) == 2)
+            await until(lambda: len(stand.registry) == 2)
             sent = 0
             while stand.metrics.outbox.slow_closes == 0:
                 assert sent < 2_000
                 stand.insert(sent, 0, "x" * 50_000)
                 sent += 1
                 await channel.wait_changes(sent)
-            await eventually(lambda: stand.gateway.snapshot().connections == 1)
+            await until(lambda: stand.gateway.snapshot().connections == 1)
             assert len(stand.registry) == 1
             stand.insert(sent, 0, "x")
             await channel.wait_changes(sent + 1)

@@ -119,16 +119,21 @@ class SetAuthorizer:
         return {identity: self.verdicts.get(identity, Verdict.ALL) for identity in identities}
 
 
-def no_snapshots(replayer: Replayer) -> Snapshotter:
-    """One that is never asked."""
+class NoSnapshots:
+    """Opens none; `error` says why."""
 
-    class Closed:
-        def open(self, identity: Identity) -> AbstractAsyncContextManager[Snapshot]:
-            raise SnapshotError("there are no snapshots here")
+    def __init__(self) -> None:
+        self.error: Exception = SnapshotError("there are no snapshots here")
 
+    def open(self, identity: Identity) -> AbstractAsyncContextManager[Snapshot]:
+        raise self.error
+
+
+def snapshotter(replayer: Replayer, snapshots: NoSnapshots | None = None) -> Snapshotter:
     authorizer, oracle = SetAuthorizer(), SetOracle()
     recent = Recent(MemoryChangeLog(), horizon=0)
-    return Snapshotter(Closed(), replayer, recent, authorizer, NoCatalog(), oracle)
+    opener = NoSnapshots() if snapshots is None else snapshots
+    return Snapshotter(opener, replayer, recent, authorizer, NoCatalog(), oracle)
 
 
 class NoCatalog:

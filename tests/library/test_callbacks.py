@@ -16,7 +16,7 @@ from realtime_hub.errors import ListenerOverflowError
 from realtime_hub.library.upstreams.memory import MemorySource
 from realtime_hub.testing import memory_hub
 from tests.library import clock
-from tests.support.reading import until
+from tests.support.waiting import until
 
 
 class Gate:

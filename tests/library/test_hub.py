@@ -22,7 +22,7 @@ from realtime_hub.library.upstreams.memory import MemorySource
 from realtime_hub.testing import IMMEDIATE, memory_hub
 from tests.library import clock
 from tests.library.worlds import QUICK
-from tests.support.reading import until
+from tests.support.waiting import until
 
 
 async def test_many_listeners_of_a_table_are_one_channel(

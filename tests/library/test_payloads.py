@@ -13,8 +13,8 @@ from realtime_hub import RealtimeHub, payloads
 from realtime_hub.library.upstreams.memory import MemorySource
 from tests.library.worlds import QUICK, prepare
 from tests.support.inprocess import serving
-from tests.support.reading import until
 from tests.support.tokens import make_token
+from tests.support.waiting import until
 
 Payload = dict[str, Any]
 

@@ -20,7 +20,7 @@ from realtime_hub.errors import (
 )
 from tests.library.worlds import QUICK, prepare
 from tests.support.postgres import Server
-from tests.support.reading import until
+from tests.support.waiting import until
 
 
 @pytest.fixture

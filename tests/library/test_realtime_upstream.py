@@ -18,8 +18,8 @@ from realtime_hub.errors import HubMisusedError, SubscriptionError, TokenError
 from tests.library.worlds import QUICK, closed, prepare
 from tests.support.inprocess import serving
 from tests.support.proxy import Proxy
-from tests.support.reading import until
 from tests.support.tokens import make_token
+from tests.support.waiting import until
 
 
 @dataclass

@@ -19,6 +19,7 @@ from tests.library.worlds import QUICK
 from tests.support.gateway import PUBLICATION
 from tests.support.inprocess import serving
 from tests.support.tokens import make_token
+from tests.support.waiting import until
 
 pytestmark = [
     pytest.mark.postgres,
@@ -56,12 +57,6 @@ async def hubs(request: pytest.FixtureRequest, url: str) -> AsyncIterator[Hubs]:
         yield make
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
-
-
 def names(room: Any) -> dict[str, list[str]]:
     return {key: [meta["name"] for meta in metas] for key, metas in room.presence_state().items()}
 
@@ -75,11 +70,11 @@ async def test_what_one_says_the_other_hears_by_its_event(hubs: Hubs) -> None:
     hearing.on_broadcast("*", everything.append)
     await speaking.broadcast("cursor", {"x": 1})
     await speaking.broadcast("other", {"y": 2})
-    await eventually(lambda: len(everything) == 2)
+    await until(lambda: len(everything) == 2)
     assert (cursors, everything) == ([{"x": 1}], [{"x": 1}, {"y": 2}])
     end()
     await speaking.broadcast("cursor", {"x": 3})
-    await eventually(lambda: len(everything) == 3)
+    await until(lambda: len(everything) == 3)
     assert cursors == [{"x": 1}]
 
 
@@ -91,7 +86,7 @@ async def test_one_hears_oneself_only_if_asked(hubs: Hubs) -> None:
     for room in (quiet, loud):
         room.on_broadcast("e", heard.append)
         await room.broadcast("e", {"topic": room.topic})
-    await eventually(lambda: bool(heard))
+    await until(lambda: bool(heard))
     assert heard == [{"topic": "loud"}]
 
 
@@ -108,13 +103,13 @@ async def test_members_see_each_other_come_change_and_go(hubs: Hubs) -> None:
     eva.on_presence(lambda: changes.append(len(eva.presence_state())))
     await ana.track({"name": "Ana"})
     await eva.track({"name": "Eva"})
-    await eventually(lambda: names(ana) == names(eva) == {"ana": ["Ana"], "eva": ["Eva"]})
+    await until(lambda: names(ana) == names(eva) == {"ana": ["Ana"], "eva": ["Eva"]})
     await ana.track({"name": "Ana María"})
-    await eventually(lambda: names(eva).get("ana") == ["Ana María"])
+    await until(lambda: names(eva).get("ana") == ["Ana María"])
     await ana.untrack()
-    await eventually(lambda: "ana" not in names(eva))
+    await until(lambda: "ana" not in names(eva))
     await eva.leave()
-    await eventually(lambda: names(ana) == {})
+    await until(lambda: names(ana) == {})
     assert changes
 
 
@@ -128,7 +123,7 @@ async def test_changes_and_rooms_share_one_connection(hubs: Hubs, url: str, data
         await hub.subscribe("calls", "INSERT", got.append)
         await hub.channel("room")
         await conn.execute("insert into calls values (1)")
-        await eventually(lambda: len(got) == 1)
+        await until(lambda: len(got) == 1)
     http = url.replace("ws://", "http://").removesuffix("/realtime/v1")
     async with (
         aiohttp.ClientSession() as session,
@@ -152,16 +147,16 @@ async def test_a_lost_connection_is_joined_again_and_presence_made_good(
                 rooms.append(await hub.channel("room", key=name))
                 await rooms[-1].track({"name": name})
             both = {"ana": ["ana"], "eva": ["eva"]}
-            await eventually(lambda: all(names(room) == both for room in rooms))
-        await eventually(lambda: not any(room.joined for room in rooms))
+            await until(lambda: all(names(room) == both for room in rooms))
+        await until(lambda: not any(room.joined for room in rooms))
         assert names(rooms[0]) == {}
         heard: list[Any] = []
         rooms[1].on_broadcast("e", heard.append)
         async with serving(database, port=unused_tcp_port):
             await rooms[0].broadcast("e", {"back": True})
-            await eventually(lambda: all(names(room) == both for room in rooms))
+            await until(lambda: all(names(room) == both for room in rooms))
             await rooms[0].broadcast("e", {"back": True})
-            await eventually(lambda: {"back": True} in heard)
+            await until(lambda: {"back": True} in heard)
             for room in rooms:
                 await room.leave()
 
@@ -210,7 +205,7 @@ async def test_a_callback_that_raises_harms_no_other(hubs: Hubs) -> None:
     room.on_broadcast("e", broken)
     room.on_broadcast("e", heard.append)
     await room.broadcast("e", {"n": 1})
-    await eventually(lambda: heard == [{"n": 1}])
+    await until(lambda: heard == [{"n": 1}])
     assert [type(error) for error in errors] == [ZeroDivisionError]
 
 
@@ -218,9 +213,9 @@ async def test_cleaning_up_leaves_every_room_and_no_task(hubs: Hubs) -> None:
     hub, other = hubs(), await hubs().channel("room", key="other")
     room = await hub.channel("room", key="gone")
     await room.track({"name": "gone"})
-    await eventually(lambda: "gone" in names(other))
+    await until(lambda: "gone" in names(other))
     await hub.cleanup()
-    await eventually(lambda: "gone" not in names(other))
+    await until(lambda: "gone" not in names(other))
     assert not [task for task in asyncio.all_tasks() if task.get_name().endswith("room room")][1:]
 
 

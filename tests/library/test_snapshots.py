@@ -18,7 +18,7 @@ from realtime_hub.errors import SnapshotRefusedError, TableNotPublishedError
 from realtime_hub.library.stream import ChangeStream
 from tests.library.handfed import Channel, HandFed, RowsChannel
 from tests.library.worlds import QUICK, DatabaseWorld, MemoryWorld, World
-from tests.support.reading import until
+from tests.support.waiting import until
 
 Rows = dict[int, dict[str, Any]]
 

@@ -13,7 +13,7 @@ from realtime_hub.errors import (
     TableNotPublishedError,
 )
 from tests.library.worlds import KINDS, World
-from tests.support.reading import until
+from tests.support.waiting import until
 
 every_upstream = pytest.mark.parametrize("on", KINDS, indirect=True)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 from realtime_hub.changes import (
@@ -105,12 +104,6 @@ async def read_until_gone(reading: AsyncIterator[Change]) -> tuple[list[Change],
     except PositionGoneError as gone:
         return got, gone.reason
     return got, None
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Wait for what a log does by itself."""
-    while not true():  # noqa: ASYNC110 - there is nothing that tells
-        await asyncio.sleep(0.005)
 
 
 def values(changes: Collection[Change]) -> list[tuple[object, ...]]:

@@ -18,10 +18,10 @@ from tests.log.parts import (
     read,
     read_until_gone,
     synced,
-    until,
     update,
     values,
 )
+from tests.support.waiting import until
 
 
 @pytest.fixture

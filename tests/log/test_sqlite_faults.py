@@ -24,10 +24,10 @@ from tests.log.parts import (
     read,
     read_until_gone,
     synced,
-    until,
     values,
 )
 from tests.support.disk import run, small_disk
+from tests.support.waiting import until
 
 
 @pytest.fixture

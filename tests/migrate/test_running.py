@@ -16,8 +16,8 @@ from realtime_hub import RealtimeHub
 from tests.migrate.folders import PYTHON_HUB, made, migrated
 from tests.support.gateway import Gateway
 from tests.support.postgres import Server
-from tests.support.reading import until
 from tests.support.tokens import make_token
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.postgres
 

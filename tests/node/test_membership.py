@@ -22,7 +22,7 @@ from tests.hub.parts import (
     binding,
     insert,
     make_table,
-    no_snapshots,
+    snapshotter,
 )
 
 
@@ -58,7 +58,7 @@ class Parts:
         self.membership = Membership(
             self.registry,
             self.replayer,
-            no_snapshots(self.replayer),
+            snapshotter(self.replayer),
             self.authorizer,
             self.catalog,
             SetOracle(),

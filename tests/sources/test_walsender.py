@@ -22,7 +22,8 @@ from realtime_hub.sources.walsender import WalsenderSource
 from realtime_hub.wire.pgoutput import Relation
 from tests.support.describing import RelationDescriber, table_of
 from tests.support.published import PublishedDatabase, ids
-from tests.support.reading import Reading, failure, until
+from tests.support.reading import Reading, failure
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.postgres
 

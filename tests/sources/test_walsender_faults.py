@@ -19,7 +19,8 @@ from tests.support.describing import RelationDescriber
 from tests.support.postgres import Server
 from tests.support.proxy import Proxy
 from tests.support.published import PublishedDatabase, ids
-from tests.support.reading import Reading, failure, until
+from tests.support.reading import Reading, failure
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.postgres
 

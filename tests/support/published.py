@@ -12,7 +12,7 @@ from realtime_hub.changes import Change
 from realtime_hub.lsn import parse_lsn
 from realtime_hub.sources.walsender import WalsenderSource
 from tests.support.describing import RelationDescriber
-from tests.support.reading import until
+from tests.support.waiting import until
 
 
 class PublishedDatabase:

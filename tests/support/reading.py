@@ -11,15 +11,7 @@ from realtime_hub.changes import Change, Row
 from realtime_hub.errors import RealtimeHubError
 from realtime_hub.hub.ports import Batch, Source, SourceState
 from realtime_hub.sources.walsender import WalsenderSource
-
-PATIENCE = 60.0
-
-
-async def until(fact: Callable[[], object]) -> None:
-    """Wait until the fact holds."""
-    async with asyncio.timeout(PATIENCE):
-        while not fact():  # noqa: ASYNC110 - the facts are a server's, not of this process
-            await asyncio.sleep(0.01)
+from tests.support.waiting import PATIENCE, until
 
 
 class Reading:

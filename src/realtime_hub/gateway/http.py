@@ -45,7 +45,8 @@ class Gateway:
     """Serves the Supabase Realtime protocol.
 
     source_state and stats are asked at each readiness probe and statistics request. routes
-    (of a web page, say) are added after the server's own.
+    (of a web page, say) are added after the server's own. Whoever starts it runs `sweep`, `recheck`
+    and `ping` beside it.
     """
 
     def __init__(
@@ -82,7 +83,6 @@ class Gateway:
         self._server: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
         self._services: Services | None = None
-        self._timers: list[asyncio.Task[None]] = []
         metrics.snapshot = self.snapshot
         metrics.limits = rooms.limits.reached
         metrics.rooms = rooms.rooms.statistics
@@ -119,8 +119,6 @@ class Gateway:
             return handler
 
         self._server = await loop.create_server(greet, host, port, backlog=_BACKLOG)
-        timers = (self._sweep(), self._recheck(), self._ping())
-        self._timers = [loop.create_task(timer) for timer in timers]
         bound: int = self._server.sockets[0].getsockname()[1]
         log.info("gateway_listening", host=host, port=bound)
         return bound
@@ -133,8 +131,6 @@ class Gateway:
         self._draining = True
         if self._server is not None:
             self._server.close()
-        for timer in self._timers:
-            timer.cancel()
         connections = list(self._connections)
         for connection in connections:
             connection.drain()
@@ -145,6 +141,41 @@ class Gateway:
                     await connection.finished.wait()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    # What runs beside it
+
+    async def sweep(self) -> None:
+        """Close what has been silent for too long; runs until cancelled."""
+        settings, loop = self._settings, asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(settings.idle_timeout, settings.handshake_timeout) / 4)
+            now = loop.time()
+            for connection in list(self._connections):
+                if now - connection.last_inbound > settings.idle_timeout:
+                    connection.close(CloseCode.IDLE, "Nothing received for too long")
+            for handler, since in list(self._greetings.items()):
+                if now - since > settings.handshake_timeout:
+                    del self._greetings[handler]
+                    handler.force_close()
+
+    async def recheck(self) -> None:
+        """Ask the policies of private channels again, now and then; runs until cancelled.
+
+        An answer may be kept for half of the time, and is asked for anew within the other half.
+        """
+        while True:
+            await asyncio.sleep(self._settings.channel_policy_ttl / 2)
+            for connection in list(self._connections):
+                await connection.seats.recheck()
+
+    async def ping(self) -> None:
+        """Have clients that resume acknowledge what they got; runs until cancelled."""
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            for connection in list(self._connections):
+                connection.ping()
+
+    # Figures
 
     def snapshot(self) -> GatewaySnapshot:
         return GatewaySnapshot(
@@ -184,37 +215,6 @@ class Gateway:
 
     def _flushed(self) -> None:
         self._metrics.observe_latency(time.time())
-
-    async def _sweep(self) -> None:
-        """Close what has been silent for too long; runs until cancelled."""
-        settings, loop = self._settings, asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(min(settings.idle_timeout, settings.handshake_timeout) / 4)
-            now = loop.time()
-            for connection in list(self._connections):
-                if now - connection.last_inbound > settings.idle_timeout:
-                    connection.close(CloseCode.IDLE, "Nothing received for too long")
-            for handler, since in list(self._greetings.items()):
-                if now - since > settings.handshake_timeout:
-                    del self._greetings[handler]
-                    handler.force_close()
-
-    async def _recheck(self) -> None:
-        """Ask the policies of private channels again, now and then; runs until cancelled.
-
-        An answer may be kept for half of the time, and is asked for anew within the other half.
-        """
-        while True:
-            await asyncio.sleep(self._settings.channel_policy_ttl / 2)
-            for connection in list(self._connections):
-                await connection.seats.recheck()
-
-    async def _ping(self) -> None:
-        """Have clients that resume acknowledge what they got; runs until cancelled."""
-        while True:
-            await asyncio.sleep(PING_SECONDS)
-            for connection in list(self._connections):
-                connection.ping()
 
     # WebSocket
 

@@ -316,6 +316,13 @@ class Seats:
         self._outbox.put(websocket_frame(encode(message, self._version)))
 
     def _start(self, seat: Seat, work: Coroutine[Any, Any, None]) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            seat.tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("seat_broke", topic=seat.topic, exc_info=error)
+                if self._seats.get(seat.topic) is seat:
+                    self._end(seat.topic, "Something went wrong on the server")
+
         task = asyncio.get_running_loop().create_task(work)
         seat.tasks.add(task)
-        task.add_done_callback(seat.tasks.discard)
+        task.add_done_callback(ended)

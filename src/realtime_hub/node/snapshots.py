@@ -92,8 +92,6 @@ class Snapshotter:
         def ended(task: asyncio.Task[None]) -> None:
             if self._tasks.get(subscriber) is task:
                 del self._tasks[subscriber]
-            if not task.cancelled() and (error := task.exception()) is not None:
-                log.error("snapshot_broke", exc_info=error)
 
         task.add_done_callback(ended)
 
@@ -125,9 +123,8 @@ class Snapshotter:
                 rows = 0
                 for binding in wanted:
                     rows += await self._give(subscriber, binding, snapshot, place)
-        except (RealtimeHubError, TimeoutError) as error:
-            log.warning("snapshot_failed", error=str(error))
-            gap = Gap(GAP_SNAPSHOT, str(error) or "the rows were read too slowly")
+        except Exception as error:  # noqa: BLE001 - whatever broke, what follows must come
+            gap = Gap(GAP_SNAPSHOT, _reason(error))
             subscriber.lane.follow(lambda: subscriber.announce(gap))
             self._hand_over(subscriber, {b: starts.get(b, here) for b in starts})
             return
@@ -184,3 +181,12 @@ class Snapshotter:
             *[self._oracle.matches(table, row, bound.asked) for row in near]
         )
         return [row for row, matches in zip(near, answers, strict=True) if matches]
+
+
+def _reason(error: Exception) -> str:
+    """What the client is told."""
+    if isinstance(error, RealtimeHubError | TimeoutError):
+        log.warning("snapshot_failed", error=str(error))
+        return str(error) or "the rows were read too slowly"
+    log.error("snapshot_broke", exc_info=error)
+    return "the rows could not be read"
