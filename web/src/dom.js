@@ -59,17 +59,28 @@ export function keyed(parent, items, keyOf, create, update) {
     focused.focus({ preventScroll: true })
 }
 
-/** Draw once a frame, however often it is asked for. */
+// What moves between a press and its release takes the click away from what was pressed. A release
+// may never be told (after a scrollbar's), so that a press counts for a while only.
+const PRESS = 2_000
+let pressed = -Infinity
+addEventListener('pointerdown', () => (pressed = performance.now()), true)
+for (const over of ['pointerup', 'pointercancel']) addEventListener(over, () => (pressed = -Infinity), true)
+
+/** Draw once a frame, however often it is asked for, and not while something is pressed. */
 export function frame(draw) {
   let asked = false
   return () => {
     if (asked) return
     asked = true
-    // A hidden page has no frames: it is drawn a little later.
     const run = () => {
+      if (performance.now() - pressed < PRESS) {
+        requestAnimationFrame(run)
+        return
+      }
       asked = false
       draw()
     }
+    // A hidden page has no frames: it is drawn a little later.
     if (document.hidden) setTimeout(run, 250)
     else requestAnimationFrame(run)
   }
