@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.conformance import summary
 from tests.support import secrets
 from tests.support.postgres import Server
+
+# How long an example takes is the machine's matter, and it may have other work.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")

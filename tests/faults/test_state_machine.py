@@ -183,7 +183,6 @@ class Machine(RuleBasedStateMachine):
 
 
 COMMON = settings(
-    deadline=None,
     phases=[Phase.explicit, Phase.generate],  # a run is too long to be shrunk
     suppress_health_check=list(HealthCheck),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from realtime_hub import Change
 from realtime_hub.library.filters import Filter, Shape, fulfils
@@ -106,7 +106,6 @@ needs = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(
     st.lists(needs, min_size=1, max_size=8),
     st.booleans(),

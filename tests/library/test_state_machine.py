@@ -299,8 +299,8 @@ class Machine(RuleBasedStateMachine):
             self.loop.close()
 
 
-QUICK = settings(max_examples=50, stateful_step_count=30, deadline=None, derandomize=True)
-LONG = settings(max_examples=1000, stateful_step_count=30, deadline=None)
+QUICK = settings(max_examples=50, stateful_step_count=30, derandomize=True)
+LONG = settings(max_examples=1000, stateful_step_count=30)
 
 
 def test_the_hub_does_as_the_model_does() -> None:

@@ -64,7 +64,7 @@ def unbound(text: str) -> set[str]:
     return {each["message"] for each in json.loads(done.stdout)}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(sources() | python_sources())
 def test_migrating_keeps_handlers_parses_settles_and_applies(source: Source) -> None:
     assert not damaged(source.file, source.text)

@@ -283,7 +283,7 @@ class Mixture:
             assert lsns(subscriber) == list(range(start + 1, self.parts.lsn + 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps)
 def test_nobody_misses_or_repeats_a_change_however_joins_and_writes_are_mixed(plan):
     async def run() -> None:

@@ -101,7 +101,7 @@ def tables(postgres: Server):  # type: ignore[no-untyped-def]
     options=OPTIONS,
     data=st.data(),
 )
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 def test_rollback_restores_what_apply_took_byte_for_byte(
     tables: str, tmp_path_factory: pytest.TempPathFactory, members: Any, options: str, data: Any
 ) -> None:

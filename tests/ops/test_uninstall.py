@@ -71,7 +71,7 @@ def bare(postgres: Server):  # type: ignore[no-untyped-def]
     roles=st.booleans(),
     times=st.integers(1, 2),
 )
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
 def test_uninstall_leaves_the_catalog_as_it_was(
     bare: str, existing: str, tables: list[str], rooms: bool, roles: bool, times: int
 ) -> None:

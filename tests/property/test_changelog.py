@@ -106,7 +106,7 @@ class Life:
         )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(lives)
 def test_a_log_reads_as_the_list_of_what_was_appended(life):
     with tempfile.TemporaryDirectory() as place:

@@ -90,9 +90,7 @@ def db(postgres: Server) -> Iterator[PublishedDatabase]:
     postgres.drop_database(database.dsn)
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plan=plans())
 def test_what_comes_out_is_what_select_says(db: PublishedDatabase, plan: Plan) -> None:
     asyncio.run(_compare(db, plan))

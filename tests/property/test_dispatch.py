@@ -110,5 +110,5 @@ class Dispatching(RuleBasedStateMachine):
         )
 
 
-Dispatching.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Dispatching.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestDispatching = Dispatching.TestCase

@@ -360,9 +360,7 @@ def judge(request: pytest.FixtureRequest, postgres: Server, judges: dict[str, Ju
     return judges[name]
 
 
-often = settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+often = settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _texts(rows: Sequence[bytes | None]) -> list[str | None]:

@@ -357,7 +357,6 @@ def stand(postgres: Server) -> Iterator[Stand]:
 
 
 slow = settings(
-    deadline=None,
     max_examples=int(os.environ.get("POLICY_EXAMPLES", "100")),
     suppress_health_check=list(HealthCheck),
     phases=[phase for phase in Phase if phase is not Phase.shrink],

@@ -93,5 +93,5 @@ class Room(RuleBasedStateMachine):
         assert self.presence.empty == (not self.model and not self.presence.changed)
 
 
-Room.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Room.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
 TestPresence = Room.TestCase

@@ -84,7 +84,7 @@ class Talking(RuleBasedStateMachine):
         assert len(self.rooms) == len({name for name, _ in self.there})
 
 
-Talking.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+Talking.TestCase.settings = settings(max_examples=100, stateful_step_count=30)
 TestTalking = Talking.TestCase
 
 
@@ -176,7 +176,7 @@ async def _talk(steps: list[tuple[str, int]], answers: list[bool]) -> None:
     assert len(rooms) == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STEPS, st.lists(st.booleans(), max_size=5))
 def test_the_order_of_a_sender_holds_while_policies_are_asked(
     steps: list[tuple[str, int]], answers: list[bool]

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
@@ -287,7 +287,7 @@ def check(oracle: Oracle, type_name: str, literal: str) -> None:
     assert read(ours) == with_quirks(type_name, read(expected))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(value=VALUES)
 def test_values_come_out_as_postgres_itself_would_have_them(
     oracle: Oracle, value: tuple[str, str]
@@ -299,7 +299,7 @@ def test_values_come_out_as_postgres_itself_would_have_them(
 def test_every_type_comes_out_as_postgres_itself_would_have_it(
     oracle: Oracle, type_name: str
 ) -> None:
-    @settings(max_examples=5, deadline=None, database=None)
+    @settings(max_examples=5, database=None)
     @given(literal=LITERALS[type_name])
     def few(literal: str) -> None:
         check(oracle, type_name, literal)

@@ -41,7 +41,7 @@ SOURCES = {"hub.ts": OWN, "chat.dart": STATE, "worker.py": WORKER, "page.vue": f
     length=st.integers(0, 80),
     given_instead=st.text(alphabet="(){}[];,\"'`$=<>/*#@: \n", max_size=6),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_damaged_code_harms_no_other_file(
     name: str, start: float, length: int, given_instead: str
 ) -> None:
