@@ -94,9 +94,9 @@ def measure_broadcasts(gateway: Gateway, options: argparse.Namespace) -> None:
         [
             ("C loop of send()", f"{floor:.2f} us/delivery"),
             ("gateway, one at a time", f"{single[0]:.2f} us/delivery"),
-            ("  ratio of the C loop's cost", f"{floor / single[0]:.2f} (aim: 0.6)"),
+            ("  ratio of the C loop's cost", f"{support.ratio(floor, single[0])} (aim: 0.6)"),
             ("gateway, bursts of 16", f"{burst[0]:.2f} us/delivery"),
-            ("  ratio", f"{floor / burst[0]:.2f}"),
+            ("  ratio", support.ratio(floor, burst[0])),
             ("  deliveries a second", f"{burst[1]:,.0f}"),
         ],
     )

@@ -151,6 +151,11 @@ def table(title: str, rows: list[tuple[str, str]]) -> None:
         print(f"  {name:<{width}}  {figure}")
 
 
+def ratio(part: float, whole: float) -> str:
+    """Processes' times come in hundredths of a second: a short run's may be none."""
+    return f"{part / whole:.2f}" if whole else "too short to tell"
+
+
 def scrape(url: str, name: str) -> float:
     """The sum of a metric's samples on a gateway's /metrics."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:

@@ -28,6 +28,9 @@ class Guards:
         return False
 
     def _holds(self, module: Module, branch: Branch, env: Env) -> bool | None:
+        """Whether a caller's values decide it. What is so for all callers, such as a flag that
+        is off, may be set where the source does not show it."""
         if branch.condition is None:
             return None
-        return self._values.truth(Value(branch.condition, module, env))
+        always = self._values.truth(Value(branch.condition, module))
+        return self._values.truth(Value(branch.condition, module, env)) if always is None else None

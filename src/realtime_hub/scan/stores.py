@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from realtime_hub.scan.bound import Key, Value
+from realtime_hub.scan.fields import unknown
 from realtime_hub.scan.scopes import Given
 from realtime_hub.scan.shapes import argument_of
 from realtime_hub.scan.syntax import PROVIDED, Call, Lambda, Member, Module, Name, Record
@@ -66,11 +67,24 @@ class Stores:
         match made.expr:
             case Lambda(function=number):
                 returns = made.module.functions[number].returns
-                return [each for one in returns for each in self._values.reduce(made.of(one))]
+                states = [each for one in returns for each in self._values.reduce(made.of(one))]
+                return [self._later(each) for each in states]
             case Record() as options:  # a store of Pinia's, by options
                 actions = options.get("actions")
                 return [] if actions is None else self._values.reduce(made.of(actions))
         return []
+
+    def _later(self, state: Value) -> Value:
+        """A state as it is after its beginning: what was empty will have been filled."""
+        if not isinstance(state.expr, Record):
+            return state
+        fields = tuple(
+            (name, unknown(state.of(field)))
+            if self._values.truth(state.of(field)) is False
+            else (name, field)
+            for name, field in state.expr.fields
+        )
+        return state.of(replace(state.expr, fields=fields))
 
     def _from_within(self, value: Value, function: Name) -> Value | None:
         """The function that makes a store, where `get` is called in it."""

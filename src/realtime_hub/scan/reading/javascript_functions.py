@@ -18,6 +18,9 @@ from realtime_hub.scan.syntax import (
     Use,
 )
 
+FUNCTION_VALUES: Final = frozenset(
+    {"arrow_function", "function_expression", "function", "generator_function"}
+)
 _FIELD_WORDS: Final = frozenset({"accessibility_modifier", "readonly", "override_modifier"})
 _TYPE_FIELDS: Final = frozenset({"property_signature", "method_signature"})
 
@@ -36,7 +39,9 @@ class JavaScriptFunctions(Reader):
         body = node.field("body")
         own = node.field("name")
         if own is not None and not name:
-            name, named_at = own.text(), span(own)[0]
+            name = own.text()
+            if node.kind() not in FUNCTION_VALUES:  # those are known by it within them alone
+                named_at = span(own)[0]
         function = self._new_function(node, name, body)
         function.declared_at = named_at
         function.is_async = node.text()[:60].lstrip().startswith(("async", "static async"))

@@ -6,7 +6,7 @@ from typing import Final
 
 from ast_grep_py import SgNode
 
-from realtime_hub.scan.reading.javascript_functions import JavaScriptFunctions
+from realtime_hub.scan.reading.javascript_functions import FUNCTION_VALUES, JavaScriptFunctions
 from realtime_hub.scan.reading.patterns import bound_names
 from realtime_hub.scan.reading.reader import called_at, joined, span
 from realtime_hub.scan.reading.strings import unescaped
@@ -27,9 +27,6 @@ from realtime_hub.scan.syntax import (
     Use,
 )
 
-_FUNCTIONS: Final = frozenset(
-    {"arrow_function", "function_expression", "function", "generator_function"}
-)
 _TRANSPARENT: Final = frozenset(
     {
         "parenthesized_expression",
@@ -52,7 +49,7 @@ _IGNORED: Final = frozenset(
 class JavaScriptValues(JavaScriptFunctions):
     def _expression(self, node: SgNode, name: str = "", named_at: int = -1) -> Expr:
         kind = node.kind()
-        if kind in _FUNCTIONS:
+        if kind in FUNCTION_VALUES:
             return self._function_value(node, name, named_at)
         if kind in _TRANSPARENT:
             return self._inner(node, name, named_at)

@@ -1,0 +1,1 @@
+export const FLAGS = { live: false, theme: 'dark' }
