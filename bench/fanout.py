@@ -16,6 +16,7 @@ import psycopg
 
 from bench import support
 from tests.support.gateway import Gateway
+from tests.support.ports import free_port
 from tests.support.postgres import Server
 from tests.support.tokens import make_token
 
@@ -25,7 +26,7 @@ TOPIC = "realtime:bench"
 
 def floor_cpu(sockets: int, rounds: int, size: int = FRAME_BYTES) -> float:
     """Microseconds of CPU per send() of the bare C loop."""
-    port = support.free_port()
+    port = free_port()
     command = ["send", str(port), str(sockets), str(size), str(rounds), "2000"]
     with (
         subprocess.Popen(

@@ -25,6 +25,7 @@ import psycopg
 
 from bench import support
 from tests.support.gateway import Gateway
+from tests.support.ports import free_port
 from tests.support.postgres import Server
 from tests.support.tokens import make_token
 
@@ -97,7 +98,7 @@ def path() -> str:
 
 def kept_in(kind: str, dsn: str) -> Gateway:
     log = () if kind == "file" else ("--log", "memory")
-    return Gateway(dsn, slot=f"bench_{kind}_{support.free_port()}", arguments=log)
+    return Gateway(dsn, slot=f"bench_{kind}_{free_port()}", arguments=log)
 
 
 def ingest(dsn: str, kind: str, backlog: int) -> tuple[float, float]:

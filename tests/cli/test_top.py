@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.console.conftest import CONSOLE_TOKEN, TABLES
-from tests.support.gateway import Gateway, free_port
+from tests.support.gateway import Gateway
+from tests.support.ports import free_port
 from tests.support.postgres import Server
 
 

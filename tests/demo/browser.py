@@ -17,7 +17,7 @@ import psycopg
 from playwright.async_api import Browser, BrowserContext, Page, WebSocket, expect
 
 from tests.support.browser import VIOLATIONS, Watched
-from tests.support.gateway import free_port
+from tests.support.ports import free_port
 
 PATIENCE = 60.0
 SUPERVISOR = "supervisor1"

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.docs.pages import DOCS, ROOT
-from tests.support.gateway import free_port
+from tests.support.ports import free_port
 from tests.support.tokens import SECRET
 
 PATIENCE = 120.0

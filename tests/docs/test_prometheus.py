@@ -16,8 +16,8 @@ import pytest
 
 from tests.docs.test_deploy import ALERTS, DASHBOARD, rules
 from tests.support.client import RealtimeClient
-from tests.support.gateway import free_port
 from tests.support.inprocess import serving
+from tests.support.ports import free_port
 from tests.support.postgres import Server
 from tests.support.programs import PATIENCE, program
 from tests.support.tokens import make_token

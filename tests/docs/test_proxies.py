@@ -21,8 +21,9 @@ from aiohttp.test_utils import TestServer
 from realtime_hub.gateway import sse
 from realtime_hub.gateway.http import API_PREFIXES, SOCKET_PATHS
 from tests.support.client import RealtimeClient
-from tests.support.gateway import PUBLICATION, free_port
+from tests.support.gateway import PUBLICATION
 from tests.support.inprocess import serving
+from tests.support.ports import free_port
 from tests.support.programs import program
 from tests.support.tokens import make_token
 

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from tests.library.worlds import prepare
-from tests.support.gateway import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,16 +16,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.support import secrets
+from tests.support.ports import free_port
 from tests.support.tokens import SECRET
 
 PUBLICATION = "supabase_realtime"
-
-
-def free_port() -> int:
-    """A port nobody listens on now; the gateway gets it again after a restart."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Gateway:

@@ -13,7 +13,6 @@ import importlib.util
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,8 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tests.support.ports import free_port
 
 SELECTED = "REALTIME_HUB_TEST_POSTGRES"
 TEMPLATE = "supabase_template"
@@ -196,7 +197,7 @@ class Server:
         self._run(
             "initdb", "--auth=trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-N"
         )
-        self.port = _free_port()
+        self.port = free_port()
         lines = dict(SETTINGS, port=str(self.port), unix_socket_directories="")
         with (self.data / "postgresql.conf").open("a") as conf:
             conf.writelines(f"{name} = '{value}'\n" for name, value in lines.items())
@@ -328,9 +329,3 @@ def _reachable(binaries: Path, home: Path, user: str | None) -> Path:
         shutil.copytree(binaries.parent, copy)
         return copy / "bin"
     return binaries
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

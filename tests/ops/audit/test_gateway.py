@@ -9,8 +9,9 @@ from realtime_hub.cli.audit import collect
 from realtime_hub.errors import SettingsError, SourceError
 from realtime_hub.ops.audit.rules import judge
 from tests.support.client import RealtimeClient
-from tests.support.gateway import PUBLICATION, free_port
+from tests.support.gateway import PUBLICATION
 from tests.support.inprocess import serving
+from tests.support.ports import free_port
 from tests.support.postgres import Server
 from tests.support.tokens import make_token
 
