@@ -16,8 +16,9 @@ NOBODY = "postgresql://somebody:geheim@127.0.0.1:1/nowhere"
 COMMANDS = ("serve", "demo", "tail", "doctor", "init", "token", "version")
 
 
-def test_the_version_is_printed() -> None:
-    assert realtime_hub("version").stdout.strip() == __version__
+@pytest.mark.parametrize("how", ["version", "--version"])
+def test_the_version_is_printed(how: str) -> None:
+    assert realtime_hub(how).stdout.strip() == __version__
 
 
 def test_help_names_every_command() -> None:

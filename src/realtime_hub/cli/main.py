@@ -44,6 +44,12 @@ Config = Annotated[
 ]
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)  # noqa: T201
+        raise typer.Exit
+
+
 @app.callback()
 def common(
     context: typer.Context,
@@ -53,6 +59,15 @@ def common(
             envvar="REALTIME_HUB_CONFIG", help="TOML file with settings; see docs/configuration.md."
         ),
     ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and exit.",
+            is_eager=True,
+            callback=_say_version,
+        ),
+    ] = False,
 ) -> None:
     """Give every command what the file says of its options."""
     if config is not None:
